@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One publisher, any number of subscribers: a ring of sample handles that the publisher alone
+// writes, and for each subscriber a row that the subscriber alone writes.
+//
+//   publisher's words                        a subscriber's words (its row for this publisher)
+//   +--------+------------------+--------+   +-----------+--------+---------+----------+--------+
+//   | head   | ring[capacity]   | help[] |   | publisher | cursor | request | answered | claims |
+//   +--------+------------------+--------+   +-----------+--------+---------+----------+--------+
+//
+// Invariants
+//  - A word has one writer. Whatever a killed process wrote stays valid; it stops changing.
+//  - A slot is free, loaned, in the ring, or retired (evicted from the ring, perhaps still
+//  claimed).
+//    It goes from retired to free in `reclaim` alone, and only when no row claims or pins it.
+//  - A subscriber reads a payload only between a validated claim (or a pin) and `release`.
+//
+// Why a validated claim holds: the subscriber stores its claim, passes a seq_cst fence and finds
+// the entry unchanged; the publisher overwrites the entry, passes a seq_cst fence and reads the
+// claims. Whichever fence comes second sees the other side's store.
+//
+// Progress: every operation is wait-free. `take` fails a try only when the publisher overwrote what
+// it was looking at; after `kTries` it asks for help, and since a publisher recycles no slot
+// without `reclaim`, which answers every request, a further `slots` publications at most can pass.
+//
+// Source: the announce-and-validate scheme is that of hazard pointers (M. Michael, 2004), the help
+// that of wait-free constructions (M. Herlihy, 1991). docs/memory_model.md lists every pair.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <sluice/platform/cache_line.hpp>
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+/// A sample handle as it stands in the ring: `{position + 1 : 40, slot : 24}`. The position is kept
+/// modulo 2^40; 0 is an entry that was never written.
+struct SampleHandle {
+  static constexpr unsigned kSlotBits = 24;
+  static constexpr std::uint64_t kTagMask = (std::uint64_t{1} << 40) - 1;
+
+  static constexpr std::uint64_t pack(std::uint64_t position, std::uint32_t slot) noexcept {
+    return (tag_of(position) << kSlotBits) | slot;
+  }
+  static constexpr std::uint64_t tag_of(std::uint64_t position) noexcept {
+    return (position + 1) & kTagMask;
+  }
+  static constexpr std::uint64_t tag(std::uint64_t entry) noexcept { return entry >> kSlotBits; }
+  static constexpr std::uint32_t slot(std::uint64_t entry) noexcept {
+    return static_cast<std::uint32_t>(entry) & ((1U << kSlotBits) - 1);
+  }
+};
+
+inline constexpr std::uint32_t kMaxSlots = (1U << SampleHandle::kSlotBits) - 1;
+inline constexpr std::uint32_t kNoSlot = UINT32_MAX;
+
+/// The publisher's line that everybody polls.
+struct alignas(kCacheLineBytes) BroadcastHead {
+  std::atomic<std::uint64_t> head;   ///< number of samples published
+  std::atomic<std::uint64_t> slots;  ///< number of slots that exist; only grows
+};
+
+/// The publisher's answer to one subscriber seat: `entry` is that of the pinned sample.
+struct BroadcastHelp {
+  std::atomic<std::uint64_t> request;
+  std::atomic<std::uint64_t> entry;
+};
+
+/// A subscriber's words for one publisher. `claims` follow directly behind it.
+struct alignas(kCacheLineBytes) BroadcastRow {
+  std::atomic<std::uint64_t> publisher;  ///< incarnation it is bound to; 0: nobody's
+  std::atomic<std::uint64_t> cursor;     ///< next position to take; kUnset until it is known
+  std::atomic<std::uint64_t> request;    ///< number of the last request for help
+  std::atomic<std::uint64_t> answered;   ///< number of the last request that needs no help any more
+
+  static constexpr std::uint64_t kUnset = UINT64_MAX;
+
+  /// slot + 1 that the subscriber is looking at, or 0.
+  [[nodiscard]] std::atomic<std::uint64_t>* claims() noexcept {
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1);
+  }
+  [[nodiscard]] const std::atomic<std::uint64_t>* claims() const noexcept {
+    return reinterpret_cast<const std::atomic<std::uint64_t>*>(this + 1);
+  }
+  /// Hands the row, which has `claim_count` claims and holds none, to the publisher `incarnation`.
+  /// Requests count on from `first_request`: a random number, so that an answer that the seat's
+  /// former subscriber got is never taken for one's own.
+  void bind(std::uint64_t incarnation, std::uint64_t first_request,
+            std::uint32_t claim_count) noexcept {
+    // relaxed: ordered by the release that follows.
+    cursor.store(kUnset, std::memory_order_relaxed);
+    request.store(first_request, std::memory_order_relaxed);
+    answered.store(first_request, std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < claim_count; ++i) claims()[i].store(0, std::memory_order_relaxed);
+    // release: pairs with the acquire of the publisher that looks for its row.
+    publisher.store(incarnation, std::memory_order_release);
+  }
+  /// Bytes of a row with `claim_count` claims, a multiple of the cache line.
+  static constexpr std::size_t bytes(std::size_t claim_count) noexcept {
+    return sizeof(std::uint64_t) * ((8 + claim_count + 7) / 8 * 8);
+  }
+};
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(sizeof(std::atomic<std::uint64_t>) == 8);
+static_assert(sizeof(BroadcastHead) == 64 && offsetof(BroadcastHead, slots) == 8);
+static_assert(sizeof(BroadcastHelp) == 16 && offsetof(BroadcastHelp, entry) == 8);
+static_assert(sizeof(BroadcastRow) == 64 && offsetof(BroadcastRow, answered) == 24);
+static_assert(BroadcastRow::bytes(1) == 128 && BroadcastRow::bytes(8) == 128);
+
+/// The publisher's end. Thread safety: one thread at a time.
+class BroadcastWriter {
+ public:
+  struct Words {
+    BroadcastHead* head;
+    std::atomic<std::uint64_t>* ring;
+    BroadcastHelp* help;     ///< one a subscriber seat
+    std::uint32_t capacity;  ///< entries of the ring, a power of two
+  };
+
+  /// One subscriber, as the publisher sees it.
+  struct Reader {
+    const BroadcastRow* row = nullptr;
+    std::uint32_t claims = 0;  ///< number of claims in the row
+    std::uint32_t seat = 0;    ///< index into `Words::help`
+    std::uint64_t depth = 0;   ///< how far it may trail; used under lossless delivery
+    /// Lossless: a cursor it cannot be behind of while its row says `kUnset`.
+    std::uint64_t assumed_cursor = 0;
+    std::uint64_t helped = 0;  ///< last request that was answered
+    std::uint32_t pinned = kNoSlot;
+  };
+
+  BroadcastWriter() = default;
+  explicit BroadcastWriter(Words words)
+      : words_(words), mask_(words.capacity - 1), in_ring_(words.capacity, kNoSlot) {}
+
+  /// Adds the slots `slots() … slots() + count - 1` to the free ones. Allocates heap memory.
+  void add_slots(std::uint32_t count) {
+    const auto first = slots();
+    free_.resize(first + count);
+    retired_.resize(first + count);
+    marks_.resize(first + count, 0);
+    for (std::uint32_t i = count; i-- > 0;) free_[free_count_++] = first + i;
+    // release: pairs with a subscriber's acquire of `slots`; the slots' addresses come before it.
+    words_.head->slots.store(slots(), std::memory_order_release);
+  }
+
+  [[nodiscard]] std::uint32_t slots() const noexcept {
+    return static_cast<std::uint32_t>(marks_.size());
+  }
+  [[nodiscard]] std::uint32_t free_slots() const noexcept { return free_count_; }
+  [[nodiscard]] std::uint64_t published() const noexcept { return published_; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return words_.capacity; }
+
+  /// Takes the free slot that was used last. Precondition: `free_slots() > 0`.
+  [[nodiscard]] std::uint32_t take_free() noexcept { return free_[--free_count_]; }
+
+  /// Gives back a slot from `take_free` that was not published.
+  void give_back(std::uint32_t slot) noexcept { free_[free_count_++] = slot; }
+
+  /// Publishes the payload in `slot`; returns its position. O(1), whatever the number of
+  /// subscribers. Ends with a full fence, so that a look at the board's `armed` that follows cannot
+  /// come too early, and a subscriber that joined is seen before the next loan.
+  std::uint64_t publish(std::uint32_t slot) noexcept {
+    const std::uint64_t position = published_++;
+    const std::size_t index = position & mask_;
+    // release: the payload comes first; pairs with the acquire of the entry in `take`.
+    words_.ring[index].store(SampleHandle::pack(position, slot), std::memory_order_release);
+    // release: pairs with the acquire of `head` in `take`. Killed between the two stores: the entry
+    // is there, but nobody looks for it, and the sample was not published.
+    words_.head->head.store(position + 1, std::memory_order_release);
+    const std::uint32_t evicted = in_ring_[index];
+    in_ring_[index] = slot;
+    if (evicted != kNoSlot) retired_[retired_count_++] = evicted;
+    // seq_cst: pairs with the fence of a subscriber that arms the board and then looks at `head`,
+    // and with that of one that joins and then reads `head`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return position;
+  }
+
+  /// Moves every retired slot that nobody claims to the free ones, and answers requests for help.
+  /// `readers_now()` is called after the fence and returns the readers of this moment.
+  template <typename ReadersNow>
+  void reclaim(ReadersNow&& readers_now) noexcept {
+    // seq_cst: pairs with the fence between claim and validation in `take`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const std::span<Reader> readers = readers_now();
+    ++epoch_;
+    for (Reader& reader : readers) mark_claims(reader);
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < retired_count_; ++i) {
+      const std::uint32_t slot = retired_[i];
+      if (marks_[slot] == epoch_) {
+        retired_[kept++] = slot;
+      } else {
+        free_[free_count_++] = slot;
+      }
+    }
+    retired_count_ = kept;
+  }
+
+  /// Lossless delivery: the first position whose publication would lap one of `readers`.
+  [[nodiscard]] std::uint64_t lap_limit(std::span<const Reader> readers) const noexcept {
+    std::uint64_t limit = UINT64_MAX;
+    for (const Reader& reader : readers) {
+      // acquire: pairs with the release of `cursor` in `take`: what was taken stays taken.
+      std::uint64_t cursor = reader.row == nullptr
+                                 ? BroadcastRow::kUnset
+                                 : reader.row->cursor.load(std::memory_order_acquire);
+      if (cursor == BroadcastRow::kUnset) cursor = reader.assumed_cursor;
+      limit = std::min(limit, cursor + std::min<std::uint64_t>(words_.capacity, reader.depth));
+    }
+    return limit;
+  }
+
+ private:
+  void mark_claims(Reader& reader) noexcept {
+    if (reader.row == nullptr) return;
+    // acquire: pairs with the release of `request` in `take`.
+    const std::uint64_t request = reader.row->request.load(std::memory_order_acquire);
+    // acquire, and before the claims are read: pairs with the release of `answered`, which comes
+    // after the claim that takes the pin's place.
+    const std::uint64_t answered = reader.row->answered.load(std::memory_order_acquire);
+    if (request == answered || published_ == 0) {
+      reader.pinned = kNoSlot;
+    } else if (reader.helped != request) {
+      const std::uint64_t newest = published_ - 1;
+      reader.pinned = in_ring_[newest & mask_];
+      reader.helped = request;
+      BroadcastHelp& help = words_.help[reader.seat];
+      // relaxed: ordered by the release of `request` that follows.
+      help.entry.store(SampleHandle::pack(newest, reader.pinned), std::memory_order_relaxed);
+      // release: pairs with the acquire of `help.request` in `take`.
+      help.request.store(request, std::memory_order_release);
+    }
+    const std::atomic<std::uint64_t>* claims = reader.row->claims();
+    for (std::uint32_t i = 0; i < reader.claims; ++i) {
+      // acquire: pairs with the release of the claim; where it was cleared, the payload was read.
+      mark(claims[i].load(std::memory_order_acquire) - 1);
+    }
+    mark(reader.pinned);
+  }
+
+  /// Out of range is no slot, or a claim that a broken subscriber made up.
+  void mark(std::uint64_t slot) noexcept {
+    if (slot < marks_.size()) marks_[slot] = epoch_;
+  }
+
+  Words words_{};
+  std::uint64_t mask_ = 0;
+  std::uint64_t published_ = 0;
+  std::uint64_t epoch_ = 0;
+  std::uint32_t free_count_ = 0;
+  std::uint32_t retired_count_ = 0;
+  std::vector<std::uint32_t> in_ring_;  // private copy of the ring's slots
+  std::vector<std::uint32_t> free_;
+  std::vector<std::uint32_t> retired_;
+  std::vector<std::uint64_t> marks_;  // epoch in which the slot was last seen claimed
+};
+
+/// A subscriber's end for one publisher. Thread safety: one thread at a time, except `release`,
+/// which any thread may call for a claim that it holds.
+class BroadcastReader {
+ public:
+  struct Words {
+    const BroadcastHead* head;
+    const std::atomic<std::uint64_t>* ring;
+    const BroadcastHelp* help;  ///< the word of this subscriber's seat
+    BroadcastRow* row;
+    std::uint32_t capacity;  ///< entries of the ring, a power of two
+  };
+  enum class Want : std::uint8_t { oldest, newest };
+  struct Taken {
+    std::uint64_t position = 0;
+    std::uint32_t slot = kNoSlot;  ///< kNoSlot: nothing there. From the publisher: check its range.
+  };
+
+  /// Tries before help is asked for.
+  static constexpr std::uint32_t kTries = 4;
+
+  BroadcastReader() = default;
+
+  /// Reads from `cursor` on, never trailing the head by more than `depth`, which is at most the
+  /// ring's capacity. The row must be bound to the publisher already.
+  BroadcastReader(Words words, std::uint64_t cursor, std::uint64_t depth) noexcept
+      : words_(words),
+        mask_(words.capacity - 1),
+        cursor_(cursor),
+        depth_(depth),
+        // relaxed: this process's own word.
+        requests_(words.row->request.load(std::memory_order_relaxed)) {
+    // release: pairs with the acquire in `lap_limit`.
+    words_.row->cursor.store(cursor, std::memory_order_release);
+  }
+
+  [[nodiscard]] std::uint64_t cursor() const noexcept { return cursor_; }
+  /// Samples that were overwritten, or fell behind `depth`, before they were taken.
+  [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
+  /// Whether `take` would find something.
+  [[nodiscard]] bool has_new() const noexcept {
+    // acquire: as in `take`.
+    return words_.head->head.load(std::memory_order_acquire) > cursor_;
+  }
+
+  /// Takes the next sample (or the newest, passing over older ones, which do not count as lost) and
+  /// holds it in claim `claim`, which must be clear, until `release(claim)`.
+  [[nodiscard]] Taken take(std::uint32_t claim, Want want = Want::oldest) noexcept {
+    // acquire: pairs with the release in `publish`.
+    const std::uint64_t head = words_.head->head.load(std::memory_order_acquire);
+    if (head <= cursor_) return {};
+    const std::uint64_t depth = want == Want::newest ? 1 : depth_;
+    const std::uint64_t position = head - cursor_ > depth ? head - depth : cursor_;
+    const std::uint64_t entry = try_claim(position, claim);
+    if (entry != 0) [[likely]]
+      return taken(position, entry, want);
+    return take_contended(position, claim, want, depth);
+  }
+
+  /// Gives the slot back to the publisher.
+  void release(std::uint32_t claim) noexcept {
+    // release: pairs with the acquire in `reclaim`; the payload was read before.
+    words_.row->claims()[claim].store(0, std::memory_order_release);
+  }
+
+ private:
+  /// The entry of `position`, claimed and validated, or 0 with the claim cleared.
+  std::uint64_t try_claim(std::uint64_t position, std::uint32_t claim) noexcept {
+    const std::atomic<std::uint64_t>& cell = words_.ring[position & mask_];
+    // acquire: pairs with the release of the entry in `publish`.
+    const std::uint64_t entry = cell.load(std::memory_order_acquire);
+    if (SampleHandle::tag(entry) != SampleHandle::tag_of(position)) return 0;
+    std::atomic<std::uint64_t>& word = words_.row->claims()[claim];
+    // release, even over a cleared claim: `reclaim` may read this value instead of the 0 before it,
+    // and must still come after the reads of the payload that the 0 ended.
+    word.store(std::uint64_t{SampleHandle::slot(entry)} + 1, std::memory_order_release);
+    // seq_cst: pairs with the fence in `reclaim`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // acquire: keeps the reads of the payload behind the validation.
+    if (cell.load(std::memory_order_acquire) == entry) return entry;
+    // release: as in `release`.
+    word.store(0, std::memory_order_release);
+    return 0;
+  }
+
+  Taken taken(std::uint64_t position, std::uint64_t entry, Want want) noexcept {
+    pass_to(position, want);
+    cursor_ = position + 1;
+    // release: pairs with the acquire in `lap_limit`.
+    words_.row->cursor.store(cursor_, std::memory_order_release);
+    return {position, SampleHandle::slot(entry)};
+  }
+
+  void pass_to(std::uint64_t position, Want want) noexcept {
+    if (want == Want::oldest) lost_ += position - cursor_;
+    cursor_ = position;
+  }
+
+  /// The publisher overwrote `position` while it was looked at.
+  [[gnu::noinline]] Taken take_contended(std::uint64_t position, std::uint32_t claim, Want want,
+                                         std::uint64_t depth) noexcept {
+    std::uint64_t request = 0;
+    // relaxed: a bound only; 4 * slots is above what an honest publisher can need.
+    const std::uint64_t most =
+        64 +
+        4 * std::min<std::uint64_t>(words_.head->slots.load(std::memory_order_relaxed), kMaxSlots);
+    Taken result;
+    for (std::uint64_t tries = 1; tries < most; ++tries) {
+      // acquire: as in `take`.
+      const std::uint64_t head = words_.head->head.load(std::memory_order_acquire);
+      // At least one further: the entry is overwritten before `head` says so, and a publisher
+      // killed in between will never say so.
+      ++position;
+      if (head > position && head - position > depth) position = head - depth;
+      if (head <= position) {
+        pass_to(std::max(cursor_, head), want);
+        break;
+      }
+      const std::uint64_t entry = try_claim(position, claim);
+      if (entry != 0) {
+        result = taken(position, entry, want);
+        break;
+      }
+      if (tries < kTries) continue;
+      if (request == 0) {
+        request = ++requests_;
+        // release: pairs with the acquire in `reclaim`.
+        words_.row->request.store(request, std::memory_order_release);
+        continue;
+      }
+      // acquire: pairs with the release of `help.request` in `reclaim`.
+      if (words_.help->request.load(std::memory_order_acquire) != request) continue;
+      // relaxed: ordered by the acquire before; it stays as it is until the request is answered.
+      const std::uint64_t help = words_.help->entry.load(std::memory_order_relaxed);
+      // release: as in `try_claim`; the pin holds until `answered` is seen, so nothing to validate.
+      words_.row->claims()[claim].store(std::uint64_t{SampleHandle::slot(help)} + 1,
+                                        std::memory_order_release);
+      const std::uint64_t ahead =
+          (SampleHandle::tag(help) - SampleHandle::tag_of(cursor_)) & SampleHandle::kTagMask;
+      result = taken(cursor_ + ahead, help, want);
+      break;
+    }
+    if (request != 0) {
+      // release: pairs with the acquire in `reclaim`; the claim comes first.
+      words_.row->answered.store(request, std::memory_order_release);
+    }
+    return result;
+  }
+
+  Words words_{};
+  std::uint64_t mask_ = 0;
+  std::uint64_t cursor_ = 0;
+  std::uint64_t depth_ = 0;
+  std::uint64_t lost_ = 0;
+  std::uint64_t requests_ = 0;
+};
+
+}  // namespace sluice
