@@ -10,27 +10,27 @@
 namespace sluice {
 
 enum class Errc : int {
-  ok = 0,              ///< No failure; from `receive`: nothing there yet.
-  would_block,         ///< A lossless publisher has no room until a subscriber reads on.
-  timed_out,           ///< The time given to a wait is over.
-  too_many_loans,      ///< More loans held than `PublisherOptions::max_loans`.
-  too_many_borrowed,   ///< More samples held than `SubscriberOptions::max_borrowed`.
-  too_many_ports,      ///< Every seat of the service is taken.
-  no_memory,           ///< The file system under the root has no room.
-  no_address_space,    ///< The process cannot map more (RLIMIT_AS, RLIMIT_MEMLOCK).
-  no_permission,       ///< Files or directories belong to somebody who keeps this user out.
-  invalid_name,        ///< Empty, too long, or with characters that are not allowed.
-  invalid_options,     ///< An option outside its documented limits.
-  type_mismatch,       ///< The service or object has another payload type.
-  delivery_mismatch,   ///< The service has another delivery policy.
-  version_mismatch,    ///< A file made by another layout version, byte order or word size.
-  corrupted,           ///< A file that is empty, truncated, or does not hold what it should.
-  locks_unsupported,   ///< The file system under the root has no working locks.
-  already_exists,      ///< A segment or object of that name is there already.
-  not_found,           ///< No segment or object of that name.
-  forked,              ///< A port of the parent process was used in a forked child.
-  closed,              ///< A moved-from or closed port, loan or sample was used.
-  system,              ///< Any other failure of the operating system; the message has its words.
+  ok = 0,             ///< No failure; from `receive`: nothing there yet.
+  would_block,        ///< A lossless publisher has no room until a subscriber reads on.
+  timed_out,          ///< The time given to a wait is over.
+  too_many_loans,     ///< More loans held than `PublisherOptions::max_loans`.
+  too_many_borrowed,  ///< More samples held than `SubscriberOptions::max_borrowed`.
+  too_many_ports,     ///< Every seat of the service is taken.
+  no_memory,          ///< The file system under the root has no room.
+  no_address_space,   ///< The process cannot map more (RLIMIT_AS, RLIMIT_MEMLOCK).
+  no_permission,      ///< Files or directories belong to somebody who keeps this user out.
+  invalid_name,       ///< Empty, too long, or with characters that are not allowed.
+  invalid_options,    ///< An option outside its documented limits.
+  type_mismatch,      ///< The service or object has another payload type.
+  delivery_mismatch,  ///< The service has another delivery policy.
+  version_mismatch,   ///< A file made by another layout version, byte order or word size.
+  corrupted,          ///< A file that is empty, truncated, or does not hold what it should.
+  locks_unsupported,  ///< The file system under the root has no working locks.
+  already_exists,     ///< A segment or object of that name is there already.
+  not_found,          ///< No segment or object of that name.
+  forked,             ///< A port of the parent process was used in a forked child.
+  closed,             ///< A moved-from or closed port, loan or sample was used.
+  system,             ///< Any other failure of the operating system; the message has its words.
 };
 
 /// Why something failed: the cause, and a message for people.

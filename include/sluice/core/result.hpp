@@ -4,7 +4,6 @@
 #pragma once
 
 #include <sluice/core/error.hpp>
-
 #include <utility>
 #include <variant>
 
@@ -14,8 +13,8 @@ namespace sluice {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}                  // NOLINT
-  Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}        // NOLINT
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}            // NOLINT
+  Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}  // NOLINT
 
   [[nodiscard]] explicit operator bool() const noexcept { return state_.index() == 0; }
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }

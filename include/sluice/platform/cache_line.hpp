@@ -7,7 +7,8 @@
 
 namespace sluice {
 
-/// Bytes between words that different processes write. Part of the layout: 64 on x86-64 and aarch64.
+/// Bytes between words that different processes write. Part of the layout: 64 on x86-64 and
+/// aarch64.
 inline constexpr std::size_t kCacheLineBytes = 64;
 
 }  // namespace sluice

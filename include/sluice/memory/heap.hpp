@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Allocation inside an owner's file. Only the owner allocates, so there is no lock in it that a
+// killed process could hold: when the owner is gone, so is the file. The algorithm is the best-fit
+// tree of Boost.Interprocess, which src/ alone includes.
+#pragma once
+
+#include <sluice/memory/shared_file.hpp>
+
+#include <cstdint>
+
+namespace sluice {
+
+/// The heap in a file that this process owns. Grows the file when it has to. Thread safety: none.
+class Heap {
+ public:
+  Heap() = default;
+
+  /// Makes an empty heap that begins at `offset` of `file` and may grow with it. The file must
+  /// outlive the heap and must not be moved.
+  [[nodiscard]] static Result<Heap> create(SharedFile& file, std::uint64_t offset);
+
+  /// Offset, from the start of the file, of `bytes` bytes at a multiple of `alignment` (a power of
+  /// two, at most a page). Errors: Errc::no_memory and Errc::no_address_space, with what was needed
+  /// and what there is; nothing has changed then.
+  [[nodiscard]] Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
+  /// Gives back what `allocate` returned.
+  void deallocate(std::uint64_t offset) noexcept;
+
+  /// Bytes that can be allocated without growing, in all; a single block may be smaller.
+  [[nodiscard]] std::uint64_t free_bytes() const noexcept;
+
+  [[nodiscard]] SharedFile& file() const noexcept { return *file_; }
+
+ private:
+  SharedFile* file_ = nullptr;
+  std::uint64_t offset_ = 0;
+  void* manager_ = nullptr;  ///< the segment manager at `offset_`
+};
+
+}  // namespace sluice

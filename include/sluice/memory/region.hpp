@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file in memory that can grow where it stands: address space is reserved for the largest it may
+// become, and only what the file holds is mapped accessible.
+//
+//   base                mapped_bytes                          reserved_bytes
+//   | file, read-write or read-only | no access, no memory, not locked |
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <sluice/platform/file.hpp>
+#include <string>
+
+namespace sluice {
+
+/// A mapping of one file. Move-only. Never inherited by a forked child. Thread safety: none;
+/// reading through `data` is for the words in it to order.
+class Region {
+ public:
+  enum class Access : std::uint8_t { read_only, read_write };
+
+  Region() = default;
+  Region(Region&& other) noexcept;
+  Region& operator=(Region&& other) noexcept;
+  ~Region();
+
+  /// Reserves `reserved_bytes` of address space and maps the first `mapped_bytes` of `file`, which
+  /// must be that long. Both are rounded up to whole pages.
+  /// Errors: Errc::no_address_space with what was needed.
+  [[nodiscard]] static Result<Region> map(const File& file, const std::string& path, Access access,
+                                          std::uint64_t mapped_bytes, std::uint64_t reserved_bytes);
+
+  /// Maps what lies between the present end and `mapped_bytes` of the same file. The caller has
+  /// checked that the file is that long. Addresses handed out stay valid.
+  [[nodiscard]] Result<void> extend(const File& file, const std::string& path,
+                                    std::uint64_t mapped_bytes);
+
+  [[nodiscard]] std::byte* data() const noexcept { return base_; }
+  [[nodiscard]] std::uint64_t mapped_bytes() const noexcept { return mapped_bytes_; }
+  [[nodiscard]] std::uint64_t reserved_bytes() const noexcept { return reserved_bytes_; }
+  [[nodiscard]] bool is_mapped() const noexcept { return base_ != nullptr; }
+
+  /// Pointer to a `T` at `offset`. Precondition: it lies within `mapped_bytes()`.
+  template <typename T>
+  [[nodiscard]] T* at(std::uint64_t offset) const noexcept {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+
+  /// Whether [offset, offset + bytes) is mapped. Safe for any two numbers.
+  [[nodiscard]] bool contains(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+    return offset <= mapped_bytes_ && bytes <= mapped_bytes_ - offset;
+  }
+
+ private:
+  void unmap() noexcept;
+
+  std::byte* base_ = nullptr;
+  std::uint64_t mapped_bytes_ = 0;
+  std::uint64_t reserved_bytes_ = 0;
+  Access access_ = Access::read_only;
+  std::uint32_t fork_generation_ = 0;
+};
+
+/// Rounds up to whole pages.
+[[nodiscard]] std::uint64_t whole_pages(std::uint64_t bytes) noexcept;
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace sluice {
+
+/// A point in time after which a wait is over. Monotonic; saturates instead of overflowing.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Deadline(std::chrono::nanoseconds timeout) noexcept {
+    const auto now = Clock::now();
+    at_ = timeout > Clock::time_point::max() - now ? Clock::time_point::max() : now + timeout;
+  }
+
+  /// Time that is left, 0 or more.
+  [[nodiscard]] std::chrono::nanoseconds left() const noexcept {
+    const auto now = Clock::now();
+    return now >= at_ ? std::chrono::nanoseconds{0} : at_ - now;
+  }
+
+ private:
+  Clock::time_point at_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files and directories, as the library needs them: never followed through a symbolic link, never
+// visible before they are complete, never larger than the memory that is reserved for them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+enum class LockKind;
+
+/// A file descriptor. Move-only. In a forked child, one that holds a lock is closed already.
+class File {
+ public:
+  File() = default;
+  explicit File(int fd) noexcept;
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File() { close(); }
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  /// Closes the descriptor; whatever lock it holds is gone with it.
+  void close() noexcept;
+
+ private:
+  friend Result<bool> try_lock(File& file, LockKind kind);
+
+  int fd_ = -1;
+  std::uint32_t fork_generation_ = 0;
+  bool locked_ = false;
+};
+
+/// An open directory and the path it was reached by, for messages.
+struct Directory {
+  File file;
+  std::string path;
+
+  [[nodiscard]] int fd() const noexcept { return file.fd(); }
+  [[nodiscard]] std::string path_of(const std::string& name) const { return path + "/" + name; }
+};
+
+struct FileStatus {
+  std::uint64_t bytes = 0;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t links = 0;
+  uid_t owner = 0;
+  mode_t mode = 0;
+  bool regular = false;
+};
+
+/// Turns `errno_value` into a failure: "cannot <action> <path>: <the system's words>".
+[[nodiscard]] Failure system_failure(const char* action, const std::string& path, int errno_value);
+
+/// Who must own a directory for it to be used.
+enum class OwnedBy : std::uint8_t {
+  self,            ///< the effective user
+  self_or_sticky,  ///< the effective user, root, or anybody where the directory is sticky
+};
+
+/// Opens the directory `path`, which may lead through symbolic links.
+[[nodiscard]] Result<Directory> open_directory_at_path(const std::string& path);
+/// Opens `name` below `parent`. Errc::not_found where there is none.
+[[nodiscard]] Result<Directory> open_directory(const Directory& parent, const std::string& name,
+                                               OwnedBy owner);
+/// Opens it, or makes it with `mode` (which the umask does not narrow).
+[[nodiscard]] Result<Directory> make_directory(const Directory& parent, const std::string& name,
+                                               mode_t mode, OwnedBy owner);
+[[nodiscard]] Result<Directory> make_directory_at_path(const std::string& path, mode_t mode,
+                                                       OwnedBy owner);
+/// Names in the directory that do not begin with a dot.
+[[nodiscard]] Result<std::vector<std::string>> list(const Directory& directory);
+
+/// Opens an existing regular file. Errc::not_found where there is none.
+[[nodiscard]] Result<File> open_file(const Directory& directory, const std::string& name,
+                                     bool writable);
+[[nodiscard]] Result<FileStatus> status_of(const File& file, const std::string& path);
+/// Whether `name` still leads to the open file.
+[[nodiscard]] bool leads_to(const Directory& directory, const std::string& name, const File& file);
+
+/// Makes the file `to_bytes` long and reserves memory for everything from `from_bytes` on.
+/// Errc::no_memory names what was needed and what the file system has.
+[[nodiscard]] Result<void> reserve(const File& file, std::uint64_t from_bytes,
+                                   std::uint64_t to_bytes, const std::string& path);
+
+/// A file that nobody sees until it is linked: unnamed where the file system can do that, else
+/// under a name that begins with a dot.
+class NewFile {
+ public:
+  [[nodiscard]] static Result<NewFile> create(const Directory& directory, mode_t mode);
+  NewFile(NewFile&& other) noexcept;
+  NewFile& operator=(NewFile&& other) noexcept;
+  ~NewFile();
+
+  [[nodiscard]] File& file() noexcept { return file_; }
+  /// Gives it the name `name`. Errc::already_exists where that is taken, Errc::not_found where the
+  /// directory is gone; it can then be tried again.
+  [[nodiscard]] Result<void> link(const Directory& directory, const std::string& name);
+  /// The open file, after `link`.
+  [[nodiscard]] File take() noexcept { return std::move(file_); }
+
+ private:
+  NewFile() = default;
+
+  File file_;
+  int directory_fd_ = -1;
+  std::string temporary_name_;
+};
+
+/// Removes names that `NewFile` left behind in a process that was killed.
+void remove_abandoned(const Directory& directory);
+
+}  // namespace sluice

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Open-file-description locks. Alive means locked: the kernel drops the lock when the last
+// descriptor is closed, after a killed process made its last store, in every container and PID
+// namespace that shares the directory.
+#pragma once
+
+#include <sluice/platform/file.hpp>
+
+namespace sluice {
+
+enum class LockKind { shared, exclusive };
+
+/// Takes the lock or, where it is held already, changes its kind. False: somebody else holds it.
+/// Errc::locks_unsupported where the file system has no such locks. An exclusive lock needs a file
+/// that is open for writing.
+[[nodiscard]] Result<bool> try_lock(File& file, LockKind kind);
+void unlock(File& file) noexcept;
+
+/// Whether another open file description holds a lock of any kind. Has no effect on the lock.
+[[nodiscard]] bool is_locked(const File& file) noexcept;
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// This process: its identity, and whether it is a forked child of the one that made a port.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace sluice {
+
+/// Counts the forks between the first process of the family and this one. A port remembers it;
+/// where it differs, the port belongs to a parent. One relaxed load: nothing is ordered by it,
+/// since it changes only in the single thread of a new child.
+inline std::atomic<std::uint32_t> fork_generation_word{0};
+[[nodiscard]] inline std::uint32_t fork_generation() noexcept {
+  return fork_generation_word.load(std::memory_order_relaxed);
+}
+
+/// Installs the fork handlers, once a process: in the child they raise `fork_generation()` and
+/// close every descriptor that holds a lock, so that a child never keeps its parent's ports alive.
+void watch_forks() noexcept;
+/// Enters `fd` into, or takes it out of, the descriptors that a forked child closes.
+void close_in_child(int fd);
+void keep_in_child(int fd) noexcept;
+
+/// A random number that is not 0.
+[[nodiscard]] std::uint64_t random_number() noexcept;
+
+[[nodiscard]] std::string executable_path();
+/// Start of this process in clock ticks since boot, as in /proc/self/stat; 0 where unknown.
+[[nodiscard]] std::uint64_t process_start_ticks();
+
+}  // namespace sluice

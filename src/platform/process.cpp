@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pthread.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <sluice/platform/process.hpp>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+struct LockedDescriptors {
+  std::mutex mutex;
+  std::vector<int> fds;
+};
+
+LockedDescriptors& locked_descriptors() {
+  static auto* descriptors = new LockedDescriptors;  // outlives every static port
+  return *descriptors;
+}
+
+}  // namespace
+
+void watch_forks() noexcept {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    pthread_atfork([] { locked_descriptors().mutex.lock(); },
+                   [] { locked_descriptors().mutex.unlock(); },
+                   [] {
+                     fork_generation_word.fetch_add(1, std::memory_order_relaxed);
+                     for (const int fd : locked_descriptors().fds) ::close(fd);
+                     locked_descriptors().fds.clear();
+                     locked_descriptors().mutex.unlock();
+                   });
+  });
+}
+
+void close_in_child(int fd) {
+  const std::lock_guard lock(locked_descriptors().mutex);
+  locked_descriptors().fds.push_back(fd);
+}
+
+void keep_in_child(int fd) noexcept {
+  const std::lock_guard lock(locked_descriptors().mutex);
+  std::erase(locked_descriptors().fds, fd);
+}
+
+std::uint64_t random_number() noexcept {
+  std::uint64_t number = 0;
+  while (number == 0) {
+    if (::getrandom(&number, sizeof number, 0) != sizeof number) number = 0;
+  }
+  return number;
+}
+
+std::string executable_path() {
+  char path[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<std::size_t>(length)) : std::string();
+}
+
+std::uint64_t process_start_ticks() {
+  std::FILE* file = std::fopen("/proc/self/stat", "re");
+  if (file == nullptr) return 0;
+  char text[1024];
+  const std::size_t length = std::fread(text, 1, sizeof text - 1, file);
+  std::fclose(file);
+  text[length] = '\0';
+  // Field 22. The name in field 2 may hold blanks and parentheses; fields are counted behind it.
+  const char* at = std::strrchr(text, ')');
+  for (int field = 2; at != nullptr && field < 22; ++field) at = std::strchr(at + 1, ' ');
+  return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
+}
+
+}  // namespace sluice
