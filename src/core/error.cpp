@@ -1,35 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sluice/core/error.hpp>
-
 #include <cstdio>
 #include <cstdlib>
+#include <sluice/core/error.hpp>
 
 namespace sluice {
 namespace {
 
 const char* text(Errc code) noexcept {
   switch (code) {
-    case Errc::ok: return "ok";
-    case Errc::would_block: return "would block";
-    case Errc::timed_out: return "timed out";
-    case Errc::too_many_loans: return "too many loans";
-    case Errc::too_many_borrowed: return "too many borrowed samples";
-    case Errc::too_many_ports: return "too many ports";
-    case Errc::no_memory: return "no memory";
-    case Errc::no_address_space: return "no address space";
-    case Errc::no_permission: return "no permission";
-    case Errc::invalid_name: return "invalid name";
-    case Errc::invalid_options: return "invalid options";
-    case Errc::type_mismatch: return "type mismatch";
-    case Errc::delivery_mismatch: return "delivery mismatch";
-    case Errc::version_mismatch: return "version mismatch";
-    case Errc::corrupted: return "corrupted";
-    case Errc::locks_unsupported: return "locks unsupported";
-    case Errc::already_exists: return "already exists";
-    case Errc::not_found: return "not found";
-    case Errc::forked: return "used in a forked child";
-    case Errc::closed: return "closed";
-    case Errc::system: return "system error";
+    case Errc::ok:
+      return "ok";
+    case Errc::would_block:
+      return "would block";
+    case Errc::timed_out:
+      return "timed out";
+    case Errc::too_many_loans:
+      return "too many loans";
+    case Errc::too_many_borrowed:
+      return "too many borrowed samples";
+    case Errc::too_many_ports:
+      return "too many ports";
+    case Errc::no_memory:
+      return "no memory";
+    case Errc::no_address_space:
+      return "no address space";
+    case Errc::no_permission:
+      return "no permission";
+    case Errc::invalid_name:
+      return "invalid name";
+    case Errc::invalid_options:
+      return "invalid options";
+    case Errc::type_mismatch:
+      return "type mismatch";
+    case Errc::delivery_mismatch:
+      return "delivery mismatch";
+    case Errc::version_mismatch:
+      return "version mismatch";
+    case Errc::corrupted:
+      return "corrupted";
+    case Errc::locks_unsupported:
+      return "locks unsupported";
+    case Errc::already_exists:
+      return "already exists";
+    case Errc::not_found:
+      return "not found";
+    case Errc::forked:
+      return "used in a forked child";
+    case Errc::closed:
+      return "closed";
+    case Errc::system:
+      return "system error";
   }
   return "unknown";
 }

@@ -53,11 +53,16 @@ Result<void> SharedFile::link(const Directory& directory, const std::string& nam
 Result<SharedFile> SharedFile::open(const Directory& directory, const std::string& name,
                                     FileKind kind, std::uint64_t least_bytes,
                                     Region::Access access) {
-  SharedFile result;
-  result.path_ = directory.path_of(name);
   auto file = open_file(directory, name, access == Region::Access::read_write);
   if (!file) return file.failure();
-  result.file_ = std::move(*file);
+  return adopt(std::move(*file), directory.path_of(name), kind, least_bytes, access);
+}
+
+Result<SharedFile> SharedFile::adopt(File file, std::string path, FileKind kind,
+                                     std::uint64_t least_bytes, Region::Access access) {
+  SharedFile result;
+  result.path_ = std::move(path);
+  result.file_ = std::move(file);
   const auto status = status_of(result.file_, result.path_);
   if (!status) return status.failure();
 
@@ -89,10 +94,10 @@ Result<void> SharedFile::grow_to(std::uint64_t bytes) {
   return region_.extend(file, path_, bytes);
 }
 
-Result<void> SharedFile::follow_growth() {
-  const auto status = status_of(file_, path_);
+Result<void> SharedFile::follow_growth(const File& file) {
+  const auto status = status_of(file, path_);
   if (!status) return status.failure();
-  return region_.extend(file_, path_, std::min(status->bytes, region_.reserved_bytes()));
+  return region_.extend(file, path_, std::min(status->bytes, region_.reserved_bytes()));
 }
 
 Result<void> check_header(const FileHeader& header, FileKind kind, std::uint64_t file_bytes,

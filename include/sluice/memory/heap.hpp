@@ -5,9 +5,8 @@
 // tree of Boost.Interprocess, which src/ alone includes.
 #pragma once
 
-#include <sluice/memory/shared_file.hpp>
-
 #include <cstdint>
+#include <sluice/memory/shared_file.hpp>
 
 namespace sluice {
 

@@ -63,10 +63,15 @@ class SharedFile {
                                                FileKind kind, std::uint64_t least_bytes,
                                                Region::Access access = Region::Access::read_only);
 
+  /// The same for a file that is open already.
+  [[nodiscard]] static Result<SharedFile> adopt(File file, std::string path, FileKind kind,
+                                                std::uint64_t least_bytes, Region::Access access);
+
   /// Owner: reserves memory up to `bytes` and maps it. Nothing changes where that fails.
   [[nodiscard]] Result<void> grow_to(std::uint64_t bytes);
   /// Peer: maps what the file holds by now.
-  [[nodiscard]] Result<void> follow_growth();
+  [[nodiscard]] Result<void> follow_growth() { return follow_growth(file_); }
+  [[nodiscard]] Result<void> follow_growth(const File& file);
 
   [[nodiscard]] const FileHeader& header() const noexcept { return *region_.at<FileHeader>(0); }
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return header().incarnation; }

@@ -183,14 +183,16 @@ class BroadcastWriter {
   }
 
   /// Moves every retired slot that nobody claims to the free ones, and answers requests for help.
-  /// `readers_now()` is called after the fence and returns the readers of this moment.
+  /// `readers_now()` is called after the fence and returns a span of the readers of this moment, or
+  /// an empty optional where they are not known: then nothing is freed.
   template <typename ReadersNow>
   void reclaim(ReadersNow&& readers_now) noexcept {
     // seq_cst: pairs with the fence between claim and validation in `take`.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    const std::span<Reader> readers = readers_now();
+    const std::optional<std::span<Reader>> readers = readers_now();
+    if (!readers) return;
     ++epoch_;
-    for (Reader& reader : readers) mark_claims(reader);
+    for (Reader& reader : *readers) mark_claims(reader);
     std::uint32_t kept = 0;
     for (std::uint32_t i = 0; i < retired_count_; ++i) {
       const std::uint32_t slot = retired_[i];

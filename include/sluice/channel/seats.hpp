@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A service's directory as a room with seats: one file a port, named by kind and seat number,
+// locked by its owner as long as it lives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <sluice/memory/shared_file.hpp>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+/// Seats of one kind in one service.
+inline constexpr std::uint32_t kMaxSeats = 1024;
+
+/// Links `file` as "<kind>.<seat>" with the first free seat, which it returns.
+/// Errors: Errc::too_many_ports; Errc::not_found where the directory is gone.
+[[nodiscard]] Result<std::uint32_t> take_seat(SharedFile& file, const Directory& service,
+                                              std::string_view kind);
+
+/// The seat in the file name of a port of `kind`.
+[[nodiscard]] std::optional<std::uint32_t> seat_in(std::string_view file_name,
+                                                   std::string_view kind) noexcept;
+[[nodiscard]] std::string seat_name(std::string_view kind, std::uint32_t seat);
+
+/// Unlinks `name` if its owner is dead: takes its lock, checks that the name still leads there. Any
+/// process may do that, at any time, again and again. Returns whether it was removed.
+bool reap_file(const Directory& directory, const std::string& name);
+
+/// Reaps every port file of the service. Returns how many were removed.
+std::uint32_t reap_ports(const Directory& service);
+
+}  // namespace sluice

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <sluice/channel/broadcast_publisher.hpp>
+#include <sluice/channel/seats.hpp>
+#include <sluice/platform/lock.hpp>
+
+namespace sluice {
+namespace {
+
+constexpr const char* kKind = "publisher";
+constexpr const char* kPeerKind = "subscriber";
+
+/// Slots beyond those that can be in use at once: the more, the rarer `reclaim`, whose cost grows
+/// with the number of claims. Where payloads are large, memory counts and the scan does not.
+constexpr std::uint64_t kSlackPerClaim = 8;
+constexpr std::uint64_t kLeastSlack = 64;
+constexpr std::uint64_t kSlackBudgetBytes = std::uint64_t{1} << 20;
+
+/// Address space is reserved for so many subscribers with `kUsualClaims` each.
+constexpr std::uint64_t kReservedSubscribers = 64;
+constexpr std::uint64_t kUsualClaims = 5;
+constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
+
+/// The allocator's own words around a block.
+constexpr std::uint64_t kBlockOverheadBytes = 64;
+
+std::uint64_t payload_offset(std::uint64_t alignment) noexcept {
+  return std::max<std::uint64_t>(sizeof(SlotHeader), alignment);
+}
+
+/// It left meanwhile, keeps this user out, or is not a subscriber that this build can serve: its
+/// claims need not be seen. Any other failure must not pass for its absence.
+Result<void> unless_it_is_no_subscriber(const Failure& failure) {
+  switch (failure.code) {
+    case Errc::not_found:
+    case Errc::no_permission:
+    case Errc::corrupted:
+    case Errc::version_mismatch:
+      return {};
+    default:
+      return failure;
+  }
+}
+
+std::uint64_t slot_alignment(std::uint64_t alignment) noexcept {
+  return std::max<std::uint64_t>(kCacheLineBytes, alignment);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BroadcastPublisher>> BroadcastPublisher::create(
+    const Directory& service, Board& board, std::uint64_t node, mode_t mode, const Config& config) {
+  std::unique_ptr<BroadcastPublisher> publisher(new BroadcastPublisher(service, board, config));
+  if (auto done = publisher->initialise(node, mode); !done) return done.failure();
+  return publisher;
+}
+
+Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
+  const std::uint32_t capacity = std::bit_ceil(std::max({config_.depth, config_.history, 1U}));
+  const std::uint64_t ring_offset = (sizeof(PublisherFile) + 63) / 64 * 64;
+  const std::uint64_t help_offset = ring_offset + (capacity * sizeof(std::uint64_t) + 63) / 64 * 64;
+  const std::uint64_t heap_offset = help_offset + kMaxSeats * sizeof(BroadcastHelp);
+  const std::uint64_t slot_bytes = payload_offset(config_.payload_alignment) +
+                                   config_.payload_bytes + kBlockOverheadBytes +
+                                   slot_alignment(config_.payload_alignment);
+  const std::uint64_t first_slots = slots_needed() + capacity;
+  const std::uint64_t reserved = std::max(
+      kLeastReservedBytes,
+      heap_offset + (first_slots + kReservedSubscribers * kUsualClaims) * slot_bytes * 5 / 4);
+
+  auto file =
+      SharedFile::create(service_, mode, FileKind::publisher, node, heap_offset + 1024, reserved);
+  if (!file) return file.failure();
+  file_ = std::move(*file);
+  words_ = new (file_.region().data()) PublisherFile{
+      .header = file_.header(),
+      .capacity = capacity,
+      .delivery = config_.lossless ? 1U : 0U,
+      .payload_bytes = config_.payload_bytes,
+      .payload_alignment = config_.payload_alignment,
+      .history = config_.history,
+      .payload_offset = static_cast<std::uint32_t>(payload_offset(config_.payload_alignment)),
+      .ring_offset = ring_offset,
+      .help_offset = help_offset,
+      .unused = {},
+      .words = {},
+      .slot_chunks = {}};
+  auto heap = Heap::create(file_, heap_offset);
+  if (!heap) return heap.failure();
+  heap_ = *heap;
+  writer_ = BroadcastWriter({.head = &words_->words,
+                             .ring = file_.region().at<std::atomic<std::uint64_t>>(ring_offset),
+                             .help = file_.region().at<BroadcastHelp>(help_offset),
+                             .capacity = capacity});
+  if (auto grown = grow(); !grown) return grown;
+
+  const auto seat = take_seat(file_, service_, kKind);
+  if (!seat) return seat.failure();
+  name_ = seat_name(kKind, *seat);
+  board_.announce_change();
+  refresh();
+  if (failure_.code != Errc::ok) return failure_;
+  return {};
+}
+
+BroadcastPublisher::~BroadcastPublisher() {
+  if (name_.empty()) return;
+  ::unlinkat(service_.fd(), name_.c_str(), 0);
+  board_.announce_change();
+}
+
+std::uint32_t BroadcastPublisher::slots_needed() const noexcept {
+  std::uint64_t claims = 0;
+  for (const auto& reader : readers_) claims += reader.claims + 1;
+  const std::uint64_t slot_bytes =
+      payload_offset(config_.payload_alignment) + config_.payload_bytes + kBlockOverheadBytes;
+  const std::uint64_t slack = std::clamp<std::uint64_t>(
+      kSlackBudgetBytes / slot_bytes, 1, std::max(kLeastSlack, kSlackPerClaim * claims));
+  const std::uint64_t capacity =
+      words_ == nullptr ? std::bit_ceil(std::max(config_.depth, 1U)) : words_->capacity;
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(capacity + config_.max_loans + claims + slack, kMaxSlots));
+}
+
+Result<void> BroadcastPublisher::grow() {
+  const std::uint32_t present = writer_.slots();
+  const std::uint32_t needed = slots_needed();
+  Result<void> added;
+  std::uint32_t slot = present;
+  payloads_.reserve(std::max(needed, present));
+  for (; slot < needed && added; ++slot) added = add_slot(slot);
+  if (!added) {
+    --slot;
+    failure_ = {added.error(), fmt::format("{} slots of {} bytes needed, {} there: {}", needed,
+                                           config_.payload_bytes, slot, added.failure().message)};
+  }
+  if (slot > present) writer_.add_slots(slot - present);
+  return added ? Result<void>() : Result<void>(failure_);
+}
+
+Result<void> BroadcastPublisher::add_slot(std::uint32_t slot) {
+  const std::uint32_t chunk = SlotTable::chunk_of(slot);
+  // relaxed, here and below: this process's own words; `words.slots` hands them on.
+  std::uint64_t table = words_->slot_chunks[chunk].load(std::memory_order_relaxed);
+  if (table == 0) {
+    const auto allocated =
+        heap_.allocate(SlotTable::chunk_size(chunk) * sizeof(std::uint64_t), kCacheLineBytes);
+    if (!allocated) return allocated.failure();
+    table = *allocated;
+    words_->slot_chunks[chunk].store(table, std::memory_order_relaxed);
+  }
+  const auto block = heap_.allocate(words_->payload_offset + config_.payload_bytes,
+                                    slot_alignment(config_.payload_alignment));
+  if (!block) return block.failure();
+  *file_.region().at<SlotHeader>(*block) = {};
+  file_.region().at<std::atomic<std::uint64_t>>(table)[SlotTable::index_in_chunk(slot)].store(
+      *block, std::memory_order_relaxed);
+  payloads_.push_back(file_.region().data() + *block + words_->payload_offset);
+  return {};
+}
+
+void BroadcastPublisher::refresh() noexcept {
+  // Before the look: a change during it is looked at again.
+  const std::uint64_t generation = board_.generation_now();
+  const auto names = list(service_);
+  if (!names) return fail_blind(names.failure());
+  for (Peer& peer : peers_) peer.seen = false;
+  for (const std::string& name : *names) {
+    const auto seat = seat_in(name, kPeerKind);
+    if (!seat) continue;
+    if (auto looked = look_at(name, *seat); !looked) return fail_blind(looked.failure());
+  }
+  blind_ = false;
+  for (std::size_t i = peers_.size(); i-- > 0;) {
+    if (peers_[i].seen) continue;
+    peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
+    readers_.erase(readers_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  seen_generation_ = generation;
+  if (config_.lossless) lap_limit_ = 0;  // to be worked out again
+  next_look_ = Deadline(kLongestSleep / 2);
+  failure_ = {};
+  (void)grow();  // where it fails, `failure_` says so as soon as there is no free slot
+}
+
+/// A subscriber that cannot be looked at for want of descriptors or address space may hold claims:
+/// until it can be, no slot is reused.
+void BroadcastPublisher::fail_blind(const Failure& failure) noexcept {
+  blind_ = true;
+  failure_ = failure;
+}
+
+Result<void> BroadcastPublisher::look_at(const std::string& name, std::uint32_t seat) {
+  auto file = open_file(service_, name, false);
+  if (!file) return unless_it_is_no_subscriber(file.failure());
+  const auto status = status_of(*file, name);
+  if (!status) return status.failure();
+  if (!is_locked(*file)) {
+    if (reap_file(service_, name)) board_.announce_change();
+    return {};
+  }
+  const auto known = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    return peer.seat == seat && peer.inode == status->inode;
+  });
+  if (known == peers_.end()) {
+    auto opened = SharedFile::adopt(std::move(*file), service_.path_of(name), FileKind::subscriber,
+                                    sizeof(SubscriberFile), Region::Access::read_only);
+    if (!opened) return unless_it_is_no_subscriber(opened.failure());
+    add_peer(std::move(*opened), status->inode, seat);
+    return {};
+  }
+  known->seen = true;
+  if (auto grown = known->file.follow_growth(*file); !grown) return grown;
+  find_row(static_cast<std::size_t>(known - peers_.begin()));
+  return {};
+}
+
+void BroadcastPublisher::add_peer(SharedFile file, std::uint64_t inode, std::uint32_t seat) {
+  const auto& fixed = *file.region().at<SubscriberFile>(0);
+  const std::uint32_t claims = fixed.max_borrowed;
+  if (claims == 0 || claims > kMaxHandles || fixed.row_bytes != BroadcastRow::bytes(claims)) return;
+  // While its row is unset it may read from the last head that it can have missed, less the
+  // history.
+  const std::uint64_t assumed =
+      checked_head_ > config_.history ? checked_head_ - config_.history : 0;
+  readers_.push_back({.row = nullptr,
+                      .claims = claims,
+                      .seat = seat,
+                      .depth = std::max<std::uint64_t>(fixed.depth, 1),
+                      .assumed_cursor = assumed,
+                      .helped = 0,
+                      .pinned = kNoSlot});
+  file.close_descriptor();
+  peers_.push_back({.file = std::move(file), .inode = inode, .seat = seat, .seen = true});
+  find_row(peers_.size() - 1);
+}
+
+/// A subscriber's row for this publisher, if it has bound one by now.
+void BroadcastPublisher::find_row(std::size_t index) {
+  const Region& region = peers_[index].file.region();
+  BroadcastWriter::Reader& reader = readers_[index];
+  const std::uint64_t row_bytes = BroadcastRow::bytes(reader.claims);
+  // acquire: pairs with the release of `rows` when the subscriber's file grew.
+  const std::uint64_t rows =
+      std::min(region.at<SubscriberFile>(0)->rows.load(std::memory_order_acquire),
+               (region.mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
+  reader.row = nullptr;
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    const auto* row = region.at<BroadcastRow>(SubscriberFile::kRowsOffset + i * row_bytes);
+    // acquire: pairs with the release in `BroadcastRow::bind`.
+    if (row->publisher.load(std::memory_order_acquire) == file_.incarnation()) reader.row = row;
+  }
+}
+
+void BroadcastPublisher::reclaim() noexcept {
+  writer_.reclaim([this]() -> std::optional<std::span<BroadcastWriter::Reader>> {
+    if (board_.generation_now() != seen_generation_) refresh();
+    if (blind_) return std::nullopt;
+    return readers_;
+  });
+}
+
+bool BroadcastPublisher::find_free() noexcept {
+  reclaim();
+  if (writer_.free_slots() > 0) return true;
+  refresh();  // reaps the dead, and tries again to grow
+  if (writer_.free_slots() == 0) reclaim();
+  if (writer_.free_slots() > 0) return true;
+  if (failure_.code == Errc::ok) failure_ = {Errc::no_memory, "every slot is in use"};
+  return false;
+}
+
+bool BroadcastPublisher::has_room(std::uint32_t loans) noexcept {
+  lap_limit_ = writer_.lap_limit(readers_);
+  if (writer_.published() + loans < lap_limit_) return true;
+  if (next_look_.left().count() > 0) return false;
+  refresh();  // a dead subscriber never blocks
+  lap_limit_ = writer_.lap_limit(readers_);
+  return writer_.published() + loans < lap_limit_;
+}
+
+void BroadcastPublisher::wait_for_room(std::uint32_t loans, std::chrono::nanoseconds timeout) {
+  board_.sleep_unless(
+      [&] {
+        return writer_.published() + loans < writer_.lap_limit(readers_) ||
+               board_.generation_now() != seen_generation_;
+      },
+      timeout);
+}
+
+std::uint32_t BroadcastPublisher::subscribers() const noexcept {
+  return static_cast<std::uint32_t>(
+      std::count_if(readers_.begin(), readers_.end(), [](const BroadcastWriter::Reader& reader) {
+        // acquire: pairs with the release of the first cursor.
+        return reader.row != nullptr &&
+               reader.row->cursor.load(std::memory_order_acquire) != BroadcastRow::kUnset;
+      }));
+}
+
+}  // namespace sluice

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <sluice/channel/broadcast_subscriber.hpp>
+#include <sluice/channel/seats.hpp>
+#include <sluice/platform/lock.hpp>
+#include <sluice/platform/process.hpp>
+
+namespace sluice {
+namespace {
+
+constexpr const char* kKind = "subscriber";
+constexpr const char* kPeerKind = "publisher";
+
+Failure broken(const SharedFile& file, const std::string& what) {
+  return {Errc::corrupted,
+          fmt::format("{} {}; its publisher is broken, restart it", file.path(), what)};
+}
+
+/// Whether everything that a publisher's file says of itself lies inside it.
+Result<void> check(const SharedFile& file, const BroadcastSubscriber::Config& config) {
+  const auto& fixed = *file.region().at<PublisherFile>(0);
+  const Region& region = file.region();
+  if (!std::has_single_bit(fixed.capacity) || fixed.capacity > kMaxRingCapacity) {
+    return broken(file, fmt::format("has a ring of {} entries", fixed.capacity));
+  }
+  if (fixed.ring_offset % 8 != 0 || fixed.help_offset % 8 != 0 ||
+      !region.contains(fixed.ring_offset, fixed.capacity * sizeof(std::uint64_t)) ||
+      !region.contains(fixed.help_offset, kMaxSeats * sizeof(BroadcastHelp))) {
+    return broken(file, "has a ring outside the file");
+  }
+  if (fixed.payload_bytes != config.payload_bytes ||
+      fixed.payload_alignment != config.payload_alignment ||
+      fixed.payload_offset < sizeof(SlotHeader) || fixed.payload_offset > kMaxPayloadAlignment) {
+    return broken(file, fmt::format("has payloads of {} bytes aligned to {}, needed are {} and {}",
+                                    fixed.payload_bytes, fixed.payload_alignment,
+                                    config.payload_bytes, config.payload_alignment));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BroadcastSubscriber>> BroadcastSubscriber::create(
+    const Directory& service, Board& board, std::uint64_t node, mode_t mode, const Config& config,
+    const HandleCells& held) {
+  std::unique_ptr<BroadcastSubscriber> subscriber(
+      new BroadcastSubscriber(service, board, config, held));
+  if (auto done = subscriber->initialise(node, mode); !done) return done.failure();
+  return subscriber;
+}
+
+Result<void> BroadcastSubscriber::initialise(std::uint64_t node, mode_t mode) {
+  const std::uint64_t row_bytes = BroadcastRow::bytes(config_.max_borrowed);
+  auto file = SharedFile::create(service_, mode, FileKind::subscriber, node,
+                                 SubscriberFile::kRowsOffset + row_bytes,
+                                 SubscriberFile::kRowsOffset + 2 * kMaxSeats * row_bytes);
+  if (!file) return file.failure();
+  file_ = std::move(*file);
+  words_ = new (file_.region().data()) SubscriberFile{.header = file_.header(),
+                                                      .max_borrowed = config_.max_borrowed,
+                                                      .unused = 0,
+                                                      .depth = config_.depth,
+                                                      .row_bytes = row_bytes,
+                                                      .unused_too = {},
+                                                      .rows = {}};
+  // relaxed: linking the file hands it on.
+  words_->rows.store((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes,
+                     std::memory_order_relaxed);
+  const auto seat = take_seat(file_, service_, kKind);
+  if (!seat) return seat.failure();
+  seat_ = *seat;
+  name_ = seat_name(kKind, seat_);
+  board_.announce_change();
+  refresh();
+  if (failure_.code != Errc::ok) return failure_;
+  return {};
+}
+
+BroadcastSubscriber::~BroadcastSubscriber() {
+  if (name_.empty()) return;
+  ::unlinkat(service_.fd(), name_.c_str(), 0);
+  board_.announce_change();
+}
+
+BroadcastRow* BroadcastSubscriber::row(std::uint64_t index) const noexcept {
+  return file_.region().at<BroadcastRow>(SubscriberFile::kRowsOffset + index * words_->row_bytes);
+}
+
+void BroadcastSubscriber::refresh() noexcept {
+  // Before the look: a change during it is looked at again.
+  std::uint64_t generation = board_.generation_now();
+  const auto names = list(service_);
+  failure_ = {};
+  if (!names) {
+    failure_ = names.failure();
+    return;
+  }
+  for (auto& connection : connections_) connection->seen_ = false;
+  starting_.clear();
+  for (const std::string& name : *names) {
+    if (const auto seat = seat_in(name, kPeerKind)) look_at(name, *seat);
+  }
+  for (auto& connection : connections_) {
+    if (connection->seen_ || connection->gone_) continue;
+    connection->gone_ = true;
+    ++gone_;
+  }
+  if (!starting_.empty()) {
+    // Publishers must know the rows before the first claim in them.
+    if (board_.announce_change() == generation) ++generation;
+    for (Connection* connection : starting_) start(*connection);
+  }
+  looked_ = true;
+  seen_generation_ = generation;
+  if (gone_ != 0) drop_drained();
+}
+
+void BroadcastSubscriber::look_at(const std::string& name, std::uint32_t seat) {
+  auto file = open_file(service_, name, false);
+  if (!file) {
+    if (file.error() != Errc::not_found) failure_ = file.failure();
+    return;
+  }
+  const auto status = status_of(*file, name);
+  if (!status) return;
+  if (!is_locked(*file)) {
+    if (reap_file(service_, name)) board_.announce_change();
+    return;
+  }
+  for (auto& connection : connections_) {
+    if (connection->seat_ != seat || connection->inode_ != status->inode) continue;
+    connection->seen_ = true;
+    return;
+  }
+  auto opened = SharedFile::adopt(std::move(*file), service_.path_of(name), FileKind::publisher,
+                                  sizeof(PublisherFile), Region::Access::read_only);
+  if (!opened) {
+    failure_ = opened.failure();
+    return;
+  }
+  auto connection = std::make_unique<Connection>();
+  connection->file_ = std::move(*opened);
+  connection->inode_ = status->inode;
+  connection->seat_ = seat;
+  connection->seen_ = true;
+  if (auto connected = connect(*connection); !connected) {
+    failure_ = connected.failure();
+    return;
+  }
+  starting_.push_back(connection.get());
+  connections_.push_back(std::move(connection));
+}
+
+Result<void> BroadcastSubscriber::connect(Connection& connection) {
+  if (auto checked = check(connection.file_, config_); !checked) return checked;
+  connection.words_ = connection.file_.region().at<PublisherFile>(0);
+  connection.incarnation_ = connection.file_.incarnation();
+  connection.lossless_ = connection.words_->delivery != 0;
+  connection.depth_ = std::min(config_.depth, connection.words_->capacity);
+  if (!learn_slots(connection)) return failure_;
+  const auto index = free_row();
+  if (!index) return index.failure();
+  connection.row_ = *index;
+  row_used_[*index] = true;
+  row(*index)->bind(connection.incarnation_, random_number(), config_.max_borrowed);
+  return {};
+}
+
+/// The index of a row that holds no claims; the file grows where there is none.
+Result<std::uint64_t> BroadcastSubscriber::free_row() {
+  // relaxed, here and below: this process's own word.
+  const std::uint64_t rows = words_->rows.load(std::memory_order_relaxed);
+  row_used_.resize(rows, false);
+  const auto unused = std::find(row_used_.begin(), row_used_.end(), false);
+  if (unused != row_used_.end()) return static_cast<std::uint64_t>(unused - row_used_.begin());
+  const std::uint64_t needed = SubscriberFile::kRowsOffset + (rows + 1) * words_->row_bytes;
+  if (auto grown = file_.grow_to(needed); !grown) return grown.failure();
+  const std::uint64_t now =
+      (file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / words_->row_bytes;
+  // release: pairs with the acquire in the publishers' search for their row.
+  words_->rows.store(now, std::memory_order_release);
+  row_used_.resize(now, false);
+  return rows;
+}
+
+/// After the row is bound, announced, and a fence has passed.
+void BroadcastSubscriber::start(Connection& connection) noexcept {
+  const PublisherFile& file = *connection.words_;
+  const std::uint32_t capacity = file.capacity;
+  // acquire: pairs with the release in `BroadcastWriter::publish`.
+  const std::uint64_t head = file.words.head.load(std::memory_order_acquire);
+  // A publisher that came after this subscriber is read from its first sample on.
+  const std::uint64_t history = std::min({config_.history, file.history, connection.depth_});
+  const std::uint64_t cursor = looked_ ? 0 : head - std::min(head, history);
+  const Region& region = connection.file_.region();
+  connection.reader_ =
+      BroadcastReader({.head = &file.words,
+                       .ring = region.at<const std::atomic<std::uint64_t>>(file.ring_offset),
+                       .help = region.at<const BroadcastHelp>(file.help_offset) + seat_,
+                       .row = row(connection.row_),
+                       .capacity = capacity},
+                      cursor, connection.depth_);
+}
+
+/// Reads the addresses of the slots that were added, checking each. False: the publisher is broken;
+/// it is to be given up.
+bool BroadcastSubscriber::learn_slots(Connection& connection) noexcept {
+  const PublisherFile& file = *connection.words_;
+  const auto is_inside = [&](std::uint64_t offset, std::uint64_t bytes) {
+    const Region& region = connection.file_.region();
+    if (region.contains(offset, bytes)) return true;
+    return bool(connection.file_.follow_growth()) && region.contains(offset, bytes);
+  };
+  // acquire: pairs with the release in `BroadcastWriter::add_slots`.
+  const std::uint64_t slots = file.words.slots.load(std::memory_order_acquire);
+  const std::uint64_t slot_bytes = file.payload_offset + config_.payload_bytes;
+  for (std::uint64_t slot = connection.payloads_.size(); slot < slots; ++slot) {
+    if (slot >= kMaxSlots) return false;
+    const std::uint32_t number = static_cast<std::uint32_t>(slot);
+    const std::uint32_t chunk = SlotTable::chunk_of(number);
+    // relaxed, here and below: ordered by the acquire of `slots`.
+    const std::uint64_t table = file.slot_chunks[chunk].load(std::memory_order_relaxed);
+    const std::uint64_t table_bytes = SlotTable::chunk_size(chunk) * sizeof(std::uint64_t);
+    if (table % sizeof(std::uint64_t) != 0 || !is_inside(table, table_bytes)) {
+      failure_ = broken(connection.file_, "has a slot table outside the file");
+      return false;
+    }
+    const auto* offsets = connection.file_.region().at<const std::atomic<std::uint64_t>>(table);
+    const std::uint64_t offset =
+        offsets[SlotTable::index_in_chunk(number)].load(std::memory_order_relaxed);
+    if ((offset + file.payload_offset) % config_.payload_alignment != 0 ||
+        !is_inside(offset, slot_bytes)) {
+      failure_ = broken(connection.file_, fmt::format("has slot {} outside the file", slot));
+      return false;
+    }
+    connection.payloads_.push_back(connection.file_.region().data() + offset + file.payload_offset);
+  }
+  return connection.payloads_.size() == slots;
+}
+
+bool BroadcastSubscriber::is_held(const Connection& connection) const noexcept {
+  for (std::uint32_t claim = 0; claim < claimed_by_.size(); ++claim) {
+    if (claimed_by_[claim] == &connection && held_.is_held(claim)) return true;
+  }
+  return false;
+}
+
+/// A connection that is not read any more; it ends when nothing of it is held.
+void BroadcastSubscriber::retire(std::size_t index) noexcept {
+  lost_before_ += connections_[index]->reader_.lost();
+  if (connections_[index]->gone_) --gone_;
+  drained_.push_back(std::move(connections_[index]));
+  connections_.erase(connections_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+/// A broken publisher is not read any more, whatever it still publishes.
+BroadcastSubscriber::Received BroadcastSubscriber::give_up(std::size_t index) noexcept {
+  retire(index);
+  return {};
+}
+
+/// Retires the connections to publishers that are gone, once there is nothing more to read, and
+/// ends those of which nothing is held.
+void BroadcastSubscriber::drop_drained() noexcept {
+  for (std::size_t i = connections_.size(); i-- > 0;) {
+    if (connections_[i]->gone_ && !connections_[i]->reader_.has_new()) retire(i);
+  }
+  std::erase_if(drained_, [this](const std::unique_ptr<Connection>& connection) {
+    if (is_held(*connection)) return false;
+    // relaxed: the publisher that would read it is gone.
+    row(connection->row_)->publisher.store(0, std::memory_order_relaxed);
+    row_used_[connection->row_] = false;
+    return true;
+  });
+}
+
+/// Lossless delivery: room was made.
+void BroadcastSubscriber::wake_publisher() noexcept {
+  // seq_cst: pairs with the fence of a publisher that arms the board and then looks at the cursors.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  board_.wake_sleepers();
+}
+
+bool BroadcastSubscriber::has_new() const noexcept {
+  return board_.generation_now() != seen_generation_ ||
+         std::any_of(connections_.begin(), connections_.end(),
+                     [](const auto& connection) { return connection->reader_.has_new(); });
+}
+
+void BroadcastSubscriber::wait(std::chrono::nanoseconds timeout) {
+  const Deadline slice(std::min<std::chrono::nanoseconds>(timeout, kLongestSleep));
+  if (board_.sleep_unless([this] { return has_new(); }, timeout)) return;
+  if (slice.left().count() == 0) refresh();  // somebody may have died without a word
+}
+
+std::uint64_t BroadcastSubscriber::lost() const noexcept {
+  std::uint64_t lost = lost_before_;
+  for (const auto& connection : connections_) lost += connection->reader_.lost();
+  return lost;
+}
+
+std::uint32_t BroadcastSubscriber::publishers() const noexcept {
+  return static_cast<std::uint32_t>(connections_.size()) - gone_;
+}
+
+}  // namespace sluice

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <sluice/channel/seats.hpp>
+#include <sluice/platform/lock.hpp>
+
+namespace sluice {
+
+std::string seat_name(std::string_view kind, std::uint32_t seat) {
+  return fmt::format("{}.{}", kind, seat);
+}
+
+std::optional<std::uint32_t> seat_in(std::string_view file_name, std::string_view kind) noexcept {
+  if (!file_name.starts_with(kind)) return std::nullopt;
+  file_name.remove_prefix(kind.size());
+  if (file_name.size() < 2 || file_name.front() != '.') return std::nullopt;
+  file_name.remove_prefix(1);
+  std::uint32_t seat = 0;
+  const char* end = file_name.data() + file_name.size();
+  const auto [stop, error] = std::from_chars(file_name.data(), end, seat);
+  if (error != std::errc{} || stop != end || seat >= kMaxSeats) return std::nullopt;
+  return seat;
+}
+
+Result<std::uint32_t> take_seat(SharedFile& file, const Directory& service, std::string_view kind) {
+  for (std::uint32_t seat = 0; seat < kMaxSeats; ++seat) {
+    auto linked = file.link(service, seat_name(kind, seat));
+    if (linked) return seat;
+    if (linked.error() != Errc::already_exists) return linked.failure();
+  }
+  return Failure{Errc::too_many_ports,
+                 fmt::format("all {} {} seats in {} are taken", kMaxSeats, kind, service.path)};
+}
+
+bool reap_file(const Directory& directory, const std::string& name) {
+  auto file = open_file(directory, name, true);
+  if (!file || is_locked(*file)) return false;
+  auto locked = try_lock(*file, LockKind::exclusive);
+  return locked && *locked && leads_to(directory, name, *file) &&
+         ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
+}
+
+std::uint32_t reap_ports(const Directory& service) {
+  std::uint32_t removed = 0;
+  const auto names = list(service);
+  if (!names) return 0;
+  for (const std::string& name : *names) {
+    if (name == "service" || name == "board") continue;
+    if (reap_file(service, name)) ++removed;
+  }
+  remove_abandoned(service);
+  return removed;
+}
+
+}  // namespace sluice
