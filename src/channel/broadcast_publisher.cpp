@@ -77,8 +77,9 @@ Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
       SharedFile::create(service_, mode, FileKind::publisher, node, heap_offset + 1024, reserved);
   if (!file) return file.failure();
   file_ = std::move(*file);
+  const FileHeader header = file_.header();  // the new object takes its place
   words_ = new (file_.region().data()) PublisherFile{
-      .header = file_.header(),
+      .header = header,
       .capacity = capacity,
       .delivery = config_.lossless ? 1U : 0U,
       .payload_bytes = config_.payload_bytes,

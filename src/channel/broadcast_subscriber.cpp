@@ -61,7 +61,8 @@ Result<void> BroadcastSubscriber::initialise(std::uint64_t node, mode_t mode) {
                                  SubscriberFile::kRowsOffset + 2 * kMaxSeats * row_bytes);
   if (!file) return file.failure();
   file_ = std::move(*file);
-  words_ = new (file_.region().data()) SubscriberFile{.header = file_.header(),
+  const FileHeader header = file_.header();  // the new object takes its place
+  words_ = new (file_.region().data()) SubscriberFile{.header = header,
                                                       .max_borrowed = config_.max_borrowed,
                                                       .unused = 0,
                                                       .depth = config_.depth,

@@ -11,6 +11,7 @@
 #include <sluice/channel/broadcast.hpp>
 #include <sluice/core/handle_cells.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -111,6 +112,8 @@ class BroadcastSubscriber {
   [[nodiscard]] std::uint64_t lost() const noexcept;
   [[nodiscard]] std::uint32_t publishers() const noexcept;
   [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
+  /// The failure, which is then forgotten.
+  [[nodiscard]] Failure take_failure() noexcept { return std::exchange(failure_, {}); }
 
  private:
   BroadcastSubscriber(const Directory& service, Board& board, const Config& config,

@@ -21,7 +21,7 @@ class Heap {
 
   /// Offset, from the start of the file, of `bytes` bytes at a multiple of `alignment` (a power of
   /// two, at most a page). Errors: Errc::no_memory and Errc::no_address_space, with what was needed
-  /// and what there is; nothing has changed then.
+  /// and what there is, Errc::invalid_options for another alignment; nothing has changed then.
   [[nodiscard]] Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
   /// Gives back what `allocate` returned.
   void deallocate(std::uint64_t offset) noexcept;
@@ -32,9 +32,12 @@ class Heap {
   [[nodiscard]] SharedFile& file() const noexcept { return *file_; }
 
  private:
+  [[nodiscard]] Failure too_large(std::uint64_t bytes) const;
+  Result<void> grow(std::uint64_t block_bytes);
+
   SharedFile* file_ = nullptr;
   std::uint64_t offset_ = 0;
-  void* manager_ = nullptr;  ///< the segment manager at `offset_`
+  void* manager_ = nullptr;  ///< the allocation algorithm's header, at `offset_`
 };
 
 }  // namespace sluice

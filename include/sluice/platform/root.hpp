@@ -16,8 +16,8 @@ enum class Access : std::uint8_t { owner, group, world };
 
 /// Which world of services. Empty strings stand for the environment's choice.
 struct RootOptions {
-  std::string domain;  ///< default: $SLUICE_DOMAIN, else "default"
-  std::string root;    ///< default: $SLUICE_ROOT, else /dev/shm/sluice
+  std::string domain = {};  ///< default: $SLUICE_DOMAIN, else "default"
+  std::string root = {};    ///< default: $SLUICE_ROOT, else /dev/shm/sluice
   Access access = Access::owner;
 };
 

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is there: for people and tools, which need not know any payload type.
+#pragma once
+
+#include <cstdint>
+#include <sluice/platform/root.hpp>
+#include <sluice/service/schema.hpp>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+struct PortInfo {
+  std::string kind;  ///< "publisher" or "subscriber"
+  std::uint32_t seat = 0;
+  std::uint32_t pid = 0;
+  std::uint64_t node = 0;  ///< id
+  std::string node_name;   ///< empty where the node is gone
+  std::uint64_t incarnation = 0;
+  bool alive = false;
+};
+
+struct ServiceInfo {
+  std::string name;
+  std::string pattern;  ///< "publish-subscribe"
+  Schema schema;
+  std::vector<PortInfo> ports;
+
+  [[nodiscard]] const std::string& type_name() const noexcept { return schema.type_name; }
+};
+
+struct NodeInfo {
+  std::string name;
+  std::uint64_t id = 0;
+  std::uint32_t pid = 0;
+  std::string executable;
+  std::uint64_t start_ticks = 0;  ///< of the process, in clock ticks since boot
+  bool alive = false;
+};
+
+/// The services of a domain at this moment, sorted by name; by default of the domain that a `Node`
+/// without options would join. What cannot be read (broken, or of a user who keeps this one out) is
+/// left out. System calls; thread safe.
+[[nodiscard]] std::vector<ServiceInfo> services(const RootOptions& options = {});
+
+/// The nodes of a domain, sorted by name, dead ones that nobody has reaped yet included.
+[[nodiscard]] std::vector<NodeInfo> nodes(const RootOptions& options = {});
+
+}  // namespace sluice

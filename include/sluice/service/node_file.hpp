@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A node's file, nodes/<id>: who it is, for people and tools. Written before it can be seen.
+//
+//   offset  0        64                   72           76                 80
+//           | header | host start ticks   | name bytes | executable bytes | name, executable |
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <sluice/memory/shared_file.hpp>
+#include <sluice/platform/root.hpp>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+struct NodeFile {
+  FileHeader header;          ///< `node` is its own id
+  std::uint64_t start_ticks;  ///< of the process, in clock ticks since boot; 0 where unknown
+  std::uint32_t name_bytes;
+  std::uint32_t executable_bytes;
+
+  static constexpr std::uint64_t kTextOffset = 80;
+};
+static_assert(sizeof(NodeFile) == NodeFile::kTextOffset);
+
+class NodeState {
+ public:
+  /// Errors as `Node::Node`.
+  [[nodiscard]] static Result<std::shared_ptr<const NodeState>> create(std::string_view name,
+                                                                       const RootOptions& options);
+  ~NodeState();
+  NodeState(const NodeState&) = delete;
+  NodeState& operator=(const NodeState&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] const RootOptions& options() const noexcept { return options_; }
+  /// Whether this is a forked child of the process that made the node.
+  [[nodiscard]] bool is_forked() const noexcept;
+
+ private:
+  NodeState() = default;
+
+  Result<void> publish(std::string_view executable);
+  Result<void> check_locks() const;
+
+  std::string name_;
+  RootOptions options_;
+  std::uint64_t id_ = 0;
+  std::uint32_t fork_generation_ = 0;
+  Directory nodes_;
+  SharedFile file_;
+};
+
+[[nodiscard]] std::string node_file_name(std::uint64_t id);
+
+}  // namespace sluice

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A service: a directory that lives as long as somebody is in it. Every participant holds a shared
+// lock on its file `service`; whoever gets the exclusive lock is alone, and removes the directory.
+//
+//   service, written before it can be seen
+//   offset  0        64        68           72             80
+//           | header | pattern | name bytes | schema bytes | name, schema as text |
+//
+// `service` disappears last: killed in the middle of the removal, the next who comes finishes it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <sluice/channel/board.hpp>
+#include <sluice/service/node_file.hpp>
+#include <sluice/service/schema.hpp>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+enum class Pattern : std::uint32_t { publish_subscribe = 1 };
+
+/// "publish-subscribe"
+[[nodiscard]] std::string_view to_string(Pattern pattern) noexcept;
+
+struct ServiceFile {
+  FileHeader header;
+  Pattern pattern;
+  std::uint32_t name_bytes;
+  std::uint32_t schema_bytes;
+  std::uint32_t unused;
+
+  static constexpr std::uint64_t kTextOffset = 80;
+};
+static_assert(sizeof(ServiceFile) == ServiceFile::kTextOffset);
+
+struct ServiceDescription {
+  Pattern pattern = Pattern::publish_subscribe;
+  std::string name;
+  Schema schema;
+};
+
+/// What the `service` file in `file` says. Errors: corrupted, version_mismatch.
+[[nodiscard]] Result<ServiceDescription> describe(const SharedFile& file);
+
+/// One participant's membership. Thread safety: one thread at a time.
+class Service {
+ public:
+  /// Joins the service of `description`, creating it where nobody is in it. Others may create and
+  /// leave it at the same moment; gives up after 10 s of that.
+  /// Errors: invalid_name, type_mismatch (names the first field that differs), corrupted,
+  /// version_mismatch, no_permission, no_memory, forked, timed_out, system.
+  [[nodiscard]] static Result<std::unique_ptr<Service>> join(std::shared_ptr<const NodeState> node,
+                                                             const ServiceDescription& description);
+  /// Leaves, and removes the directory if nobody else is in it.
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const Directory& directory() const noexcept { return directory_; }
+  [[nodiscard]] Board& board() const noexcept { return *board_.region().at<Board>(0); }
+  [[nodiscard]] const NodeState& node() const noexcept { return *node_; }
+  /// Permissions of a port's file.
+  [[nodiscard]] mode_t port_mode() const noexcept { return file_mode(node_->options().access); }
+
+ private:
+  Service(std::shared_ptr<const NodeState> node, const std::string& name)
+      : node_(std::move(node)), name_(name) {}
+
+  Result<void> try_join(const ServiceDescription& description);
+  Result<void> create_file(const ServiceDescription& description);
+  Result<void> enter(const ServiceDescription& description);
+  Result<void> open_board();
+
+  std::shared_ptr<const NodeState> node_;
+  std::string name_;
+  Directory services_;
+  std::string key_;
+  Directory directory_;
+  SharedFile file_;  // locked
+  SharedFile board_;
+};
+
+/// The directory name of a service.
+[[nodiscard]] std::string service_key(Pattern pattern, std::string_view name);
+
+/// Opens `service` in `directory`, for writing where this user may.
+[[nodiscard]] Result<SharedFile> open_service_file(const Directory& directory);
+
+/// Removes a service that nobody is in, as the holder of the exclusive lock on its file. Returns
+/// the number of files removed.
+std::uint32_t remove_service(const Directory& services, const std::string& key,
+                             const Directory& directory);
+
+}  // namespace sluice

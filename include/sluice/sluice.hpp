@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Everything that most programs need.
+#pragma once
+
+#include <sluice/core/error.hpp>
+#include <sluice/core/result.hpp>
+#include <sluice/port/options.hpp>
+#include <sluice/port/publisher.hpp>
+#include <sluice/port/subscriber.hpp>
+#include <sluice/service/discovery.hpp>
+#include <sluice/service/node.hpp>

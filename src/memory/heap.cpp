@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
+#include <boost/interprocess/offset_ptr.hpp>
+#include <boost/interprocess/sync/mutex_family.hpp>
+#include <new>
+#include <sluice/memory/heap.hpp>
+
+namespace sluice {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+// The algorithm alone, without Boost's segment manager: that one adds names, locks and exceptions.
+using BestFit = ipc::rbtree_best_fit<ipc::null_mutex_family, ipc::offset_ptr<void>>;
+
+constexpr std::uint64_t kMaxAlignment = 4096;
+constexpr std::uint64_t kMaxSpareBytes = std::uint64_t{1} << 20;
+// No less than what the algorithm asks for beside the bytes and their alignment.
+constexpr std::uint64_t kBlockOverheadBytes = 128;
+// The algorithm's `shrink_to_fit` cannot do with less in an empty heap.
+constexpr std::uint64_t kLeastFreeBytes = 256;
+static_assert(alignof(BestFit) <= BestFit::Alignment);
+
+BestFit& best_fit(void* manager) noexcept { return *static_cast<BestFit*>(manager); }
+
+/// Bytes of the free block at the heap's end, which growing makes larger.
+std::uint64_t tail_bytes(BestFit& manager) noexcept {
+  const std::uint64_t bytes = manager.get_size();
+  manager.shrink_to_fit();
+  const std::uint64_t tail = bytes - manager.get_size();
+  if (tail > 0) manager.grow(tail);
+  return tail;
+}
+
+}  // namespace
+
+Result<Heap> Heap::create(SharedFile& file, std::uint64_t offset) {
+  Heap heap;
+  heap.file_ = &file;
+  heap.offset_ = (offset + BestFit::Alignment - 1) / BestFit::Alignment * BestFit::Alignment;
+  const std::uint64_t least_bytes = BestFit::get_min_size(0) + kLeastFreeBytes;
+  if (auto grown = file.grow_to(heap.offset_ + least_bytes); !grown) return grown.failure();
+  const std::uint64_t bytes = file.region().mapped_bytes() - heap.offset_;
+  heap.manager_ = new (file.region().data() + heap.offset_) BestFit(bytes, 0);
+  return heap;
+}
+
+Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignment) {
+  if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > kMaxAlignment) {
+    return Failure{Errc::invalid_options, fmt::format("alignment {} is not a power of two up to {}",
+                                                      alignment, kMaxAlignment)};
+  }
+  if (bytes > file_->region().reserved_bytes()) return too_large(bytes);
+  void* block = best_fit(manager_).allocate_aligned(bytes, alignment);
+  if (block == nullptr) {
+    if (auto grown = grow(bytes + alignment + kBlockOverheadBytes); !grown) {
+      Failure failure = grown.failure();
+      failure.message = fmt::format("cannot allocate {} bytes: {}", bytes, failure.message);
+      return failure;
+    }
+    block = best_fit(manager_).allocate_aligned(bytes, alignment);
+  }
+  return static_cast<std::uint64_t>(static_cast<std::byte*>(block) - file_->region().data());
+}
+
+void Heap::deallocate(std::uint64_t offset) noexcept {
+  best_fit(manager_).deallocate(file_->region().data() + offset);
+}
+
+std::uint64_t Heap::free_bytes() const noexcept { return best_fit(manager_).get_free_memory(); }
+
+Failure Heap::too_large(std::uint64_t bytes) const {
+  return {Errc::no_address_space,
+          fmt::format("cannot allocate {} bytes in {}: {} bytes of address space are reserved",
+                      bytes, file_->path(), file_->region().reserved_bytes())};
+}
+
+Result<void> Heap::grow(std::uint64_t block_bytes) {
+  BestFit& manager = best_fit(manager_);
+  const std::uint64_t present = file_->region().mapped_bytes();
+  const std::uint64_t missing = block_bytes - std::min(tail_bytes(manager), block_bytes);
+  // Small blocks come in numbers: an eighth at a time keeps the system calls few.
+  const std::uint64_t spare = std::min(present / 8, kMaxSpareBytes);
+  auto grown = file_->grow_to(present + std::max(missing, spare));
+  if (!grown && missing < spare) grown = file_->grow_to(present + missing);
+  if (!grown) return grown;
+  const std::uint64_t managed = offset_ + manager.get_size();
+  manager.grow(file_->region().mapped_bytes() - managed);
+  return {};
+}
+
+}  // namespace sluice

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <sluice/channel/seats.hpp>
+#include <sluice/platform/clock.hpp>
+#include <sluice/platform/lock.hpp>
+#include <sluice/platform/process.hpp>
+#include <sluice/service/service.hpp>
+#include <thread>
+
+namespace sluice {
+namespace {
+
+constexpr const char* kServiceFile = "service";
+constexpr const char* kBoardFile = "board";
+constexpr std::chrono::seconds kPatience{10};
+
+/// Somebody else created, left or removed the service at the same moment.
+bool is_transient(Errc code) noexcept {
+  return code == Errc::not_found || code == Errc::already_exists || code == Errc::would_block;
+}
+
+Failure busy() { return {Errc::would_block, "the service is being removed"}; }
+
+/// Not in step with the others who wait.
+void pause_for_others(int attempt) {
+  const std::uint64_t most_us = 50ULL << std::min(attempt, 5);
+  std::this_thread::sleep_for(std::chrono::microseconds(1 + random_number() % most_us));
+}
+
+}  // namespace
+
+std::string_view to_string(Pattern pattern) noexcept {
+  switch (pattern) {
+    case Pattern::publish_subscribe:
+      return "publish-subscribe";
+  }
+  return "unknown";
+}
+
+std::string service_key(Pattern pattern, std::string_view name) {
+  return key_of(fmt::format("{}:{}", to_string(pattern), name));
+}
+
+Result<ServiceDescription> describe(const SharedFile& file) {
+  const auto& words = *file.region().at<ServiceFile>(0);
+  const std::uint64_t name_bytes = words.name_bytes;
+  const std::uint64_t schema_bytes = words.schema_bytes;
+  if (name_bytes > kMaxNameBytes || schema_bytes > kMaxSchemaBytes ||
+      !file.region().contains(ServiceFile::kTextOffset, name_bytes + schema_bytes)) {
+    return Failure{
+        Errc::corrupted,
+        fmt::format("{} is truncated or scribbled on: {} + {} bytes of text in {}; "
+                    "remove it",
+                    file.path(), name_bytes, schema_bytes, file.region().mapped_bytes())};
+  }
+  // Copied before it is looked at: the file is its creator's.
+  const std::string text(file.region().at<char>(ServiceFile::kTextOffset),
+                         name_bytes + schema_bytes);
+  auto schema = decode(std::string_view(text).substr(name_bytes));
+  if (!schema) {
+    return Failure{schema.error(), fmt::format("{}: {}", file.path(), schema.failure().message)};
+  }
+  return ServiceDescription{words.pattern, text.substr(0, name_bytes), std::move(*schema)};
+}
+
+Result<SharedFile> open_service_file(const Directory& directory) {
+  auto file = open_file(directory, kServiceFile, true);
+  if (!file && file.error() == Errc::no_permission) {
+    file = open_file(directory, kServiceFile, false);
+  }
+  if (!file) return file.failure();
+  return SharedFile::adopt(std::move(*file), directory.path_of(kServiceFile), FileKind::service,
+                           sizeof(ServiceFile), Region::Access::read_only);
+}
+
+std::uint32_t remove_service(const Directory& services, const std::string& key,
+                             const Directory& directory) {
+  std::uint32_t removed = reap_ports(directory);
+  if (::unlinkat(directory.fd(), kBoardFile, 0) == 0) ++removed;
+  if (::unlinkat(directory.fd(), kServiceFile, 0) == 0) ++removed;
+  ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);
+  return removed;
+}
+
+Result<std::unique_ptr<Service>> Service::join(std::shared_ptr<const NodeState> node,
+                                               const ServiceDescription& description) {
+  if (auto checked = check_name("service", description.name); !checked) return checked.failure();
+  const auto explained = [&](const Failure& failure) {
+    return Failure{failure.code,
+                   fmt::format("service '{}': {}", description.name, failure.message)};
+  };
+  if (node->is_forked()) {
+    return explained({Errc::forked,
+                      "this process is a forked child of the one that made the node; make a node "
+                      "of its own"});
+  }
+  const Deadline deadline(kPatience);
+  for (int attempt = 0;; ++attempt) {
+    std::unique_ptr<Service> service(new Service(node, description.name));
+    const auto joined = service->try_join(description);
+    if (joined) return service;
+    if (!is_transient(joined.error())) return explained(joined.failure());
+    if (deadline.left().count() == 0) {
+      return explained({Errc::timed_out,
+                        fmt::format("others created and removed it for {} s without a pause ({}); "
+                                    "try again",
+                                    kPatience.count(), joined.failure().message)});
+    }
+    service.reset();
+    pause_for_others(attempt);
+  }
+}
+
+Result<void> Service::try_join(const ServiceDescription& description) {
+  auto services = make_domain_directory(node_->options(), "services");
+  if (!services) return services.failure();
+  services_ = std::move(*services);
+  key_ = service_key(description.pattern, name_);
+  auto directory = make_directory(services_, key_, directory_mode(node_->options().access),
+                                  owner_below(node_->options()));
+  if (!directory) return directory.failure();
+  directory_ = std::move(*directory);
+
+  auto entered = enter(description);
+  if (!entered && entered.error() == Errc::not_found) entered = create_file(description);
+  return entered ? open_board() : entered;
+}
+
+/// Enters the service that is there. Errc::not_found: there is none.
+Result<void> Service::enter(const ServiceDescription& description) {
+  auto file = open_service_file(directory_);
+  if (!file) return file.failure();
+  const bool writable = (::fcntl(file->file().fd(), F_GETFL) & O_ACCMODE) == O_RDWR;
+  if (writable && !is_locked(file->file())) {
+    auto alone = try_lock(file->file(), LockKind::exclusive);
+    if (!alone) return alone.failure();
+    if (*alone && leads_to(directory_, kServiceFile, file->file())) {
+      remove_service(services_, key_, directory_);
+    }
+    return busy();
+  }
+  auto locked = try_lock(file->file(), LockKind::shared);
+  if (!locked) return locked.failure();
+  if (!*locked || !leads_to(directory_, kServiceFile, file->file())) return busy();
+  file_ = std::move(*file);
+
+  const auto found = describe(file_);
+  if (!found) return found.failure();
+  if (found->name != name_ || found->pattern != description.pattern) {
+    return Failure{Errc::already_exists,
+                   fmt::format("its key {} is taken by the {} service '{}'; choose another name",
+                               key_, to_string(found->pattern), found->name)};
+  }
+  if (auto what = difference(description.schema, found->schema)) {
+    return Failure{Errc::type_mismatch,
+                   fmt::format("it exists with another payload type: {}; use the same type, or "
+                               "another service name",
+                               *what)};
+  }
+  return {};
+}
+
+Result<void> Service::create_file(const ServiceDescription& description) {
+  const std::string schema = encode(description.schema);
+  auto file =
+      SharedFile::create(directory_, file_mode(node_->options().access), FileKind::service,
+                         node_->id(), ServiceFile::kTextOffset + name_.size() + schema.size(), 0);
+  if (!file) return file.failure();
+  auto& words = *file->region().at<ServiceFile>(0);
+  words.pattern = description.pattern;
+  words.name_bytes = static_cast<std::uint32_t>(name_.size());
+  words.schema_bytes = static_cast<std::uint32_t>(schema.size());
+  char* text = file->region().at<char>(ServiceFile::kTextOffset);
+  std::memcpy(text, name_.data(), name_.size());
+  std::memcpy(text + name_.size(), schema.data(), schema.size());
+  if (auto linked = file->link(directory_, kServiceFile); !linked) return linked;
+  file_ = std::move(*file);
+  return {};
+}
+
+/// Opens the board, or makes it: whoever holds the lock on `service` may, and nobody removes it.
+Result<void> Service::open_board() {
+  auto board = SharedFile::open(directory_, kBoardFile, FileKind::board, sizeof(Board),
+                                Region::Access::read_write);
+  if (!board && board.error() == Errc::not_found) {
+    auto made = SharedFile::create(directory_, shared_page_mode(node_->options().access),
+                                   FileKind::board, node_->id(), sizeof(Board), 0);
+    if (!made) return made.failure();
+    const FileHeader header = made->header();  // the new object takes its place
+    new (made->region().data())
+        Board{.header = header, .generation = 1, .armed = 0, .bell = 0, .delivery = 0};
+    if (auto linked = made->link(directory_, kBoardFile); !linked) return linked;
+    board = std::move(*made);
+  }
+  if (!board) return board.failure();
+  board_ = std::move(*board);
+  board_.close_descriptor();
+  return {};
+}
+
+Service::~Service() {
+  if (!file_.is_open() || node_->is_forked()) return;
+  // Given up first: of several who leave at once, the last to give it up finds itself alone.
+  unlock(file_.file());
+  const auto alone = try_lock(file_.file(), LockKind::exclusive);
+  if (alone && *alone && leads_to(directory_, kServiceFile, file_.file())) {
+    remove_service(services_, key_, directory_);
+  }
+}
+
+}  // namespace sluice
