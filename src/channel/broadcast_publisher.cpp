@@ -19,7 +19,7 @@ constexpr const char* kPeerKind = "subscriber";
 /// with the number of claims. Where payloads are large, memory counts and the scan does not.
 constexpr std::uint64_t kSlackPerClaim = 8;
 constexpr std::uint64_t kLeastSlack = 64;
-constexpr std::uint64_t kSlackBudgetBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kSlackBudgetBytes = std::uint64_t{256} << 10;
 
 /// Address space is reserved for so many subscribers with `kUsualClaims` each.
 constexpr std::uint64_t kReservedSubscribers = 64;

@@ -58,7 +58,7 @@ Result<void> BroadcastSubscriber::initialise(std::uint64_t node, mode_t mode) {
   const std::uint64_t row_bytes = BroadcastRow::bytes(config_.max_borrowed);
   auto file = SharedFile::create(service_, mode, FileKind::subscriber, node,
                                  SubscriberFile::kRowsOffset + row_bytes,
-                                 SubscriberFile::kRowsOffset + 2 * kMaxSeats * row_bytes);
+                                 SubscriberFile::kRowsOffset + 2ULL * kMaxSeats * row_bytes);
   if (!file) return file.failure();
   file_ = std::move(*file);
   const FileHeader header = file_.header();  // the new object takes its place

@@ -489,9 +489,12 @@ bool same_layout(const Field& a, const Field& b) {
 std::string field_difference(const Field& expected, const Field& found, std::size_t index) {
   std::string here = described(expected);
   std::string there = described(found);
-  if (expected.alignment != found.alignment) {
-    here += fmt::format(" aligned to {}", expected.alignment);
-    there += fmt::format(" aligned to {}", found.alignment);
+  if (same_name(expected, found) && here == there) {
+    const bool depth = expected.alignment == found.alignment;
+    here += depth ? fmt::format(" and depth {}", expected.depth)
+                  : fmt::format(" aligned to {}", expected.alignment);
+    there += depth ? fmt::format(" and depth {}", found.depth)
+                   : fmt::format(" aligned to {}", found.alignment);
   }
   if (!same_name(expected, found)) {
     return fmt::format("field {} is {}, {} here, {}, {} in the service", index,

@@ -153,9 +153,10 @@ Result<void> Service::enter(const ServiceDescription& description) {
   const auto found = describe(file_);
   if (!found) return found.failure();
   if (found->name != name_ || found->pattern != description.pattern) {
-    return Failure{Errc::already_exists,
-                   fmt::format("its key {} is taken by the {} service '{}'; choose another name",
-                               key_, to_string(found->pattern), found->name)};
+    return Failure{Errc::corrupted,
+                   fmt::format("{} is that of the {} service '{}'; remove it, or choose another "
+                               "name",
+                               file_.path(), to_string(found->pattern), found->name)};
   }
   if (auto what = difference(description.schema, found->schema)) {
     return Failure{Errc::type_mismatch,

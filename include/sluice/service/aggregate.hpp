@@ -233,8 +233,8 @@ consteval Count count_members() {
 template <typename T>
 inline constexpr Count count = count_members<T>();
 
-/// An object of type T that has an address, but is never constructed, read or written. No compiled
-/// code refers to it, so that it takes no memory.
+/// An object of type T that has an address, but is never constructed, read or written; no compiled
+/// code refers to it.
 template <typename T>
 union Specimen {
   constexpr Specimen() : none{} {}

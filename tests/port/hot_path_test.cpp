@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loan, publish, receive and release make no system call and allocate nothing. How many
+// instructions they take is for tests/cost to say.
+#include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <sluice/sluice.hpp>
+#include <support/child_process.hpp>
+#include <support/temporary_root.hpp>
+#include <vector>
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define COUNTS_ALLOCATIONS 1
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#undef COUNTS_ALLOCATIONS
+#endif
+#endif
+#endif
+
+#if defined(COUNTS_ALLOCATIONS)
+namespace {
+std::atomic<std::uint64_t> allocations{0};
+}
+// operator new calls it, too.
+extern "C" void* __libc_malloc(std::size_t bytes);     // NOLINT
+extern "C" void* malloc(std::size_t bytes) noexcept {  // NOLINT
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(bytes);
+}
+#endif
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kSamples = 100'000;
+constexpr std::uint32_t kDepth = 1024;  // so much that busy machines switch seldom
+
+struct Numbers {
+  std::uint64_t first, second;
+};
+
+/// A page of the test's own that parent and children share, so that nobody needs a system call to
+/// keep in step.
+struct Progress {
+  std::atomic<std::uint64_t> received{0};
+  std::atomic<bool> connected{false};
+
+  static Progress* make() {
+    void* page = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? nullptr : new (page) Progress;
+  }
+};
+
+/// From here on the kernel kills this thread for any system call but read, write and exit.
+void forbid_system_calls() { ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0); }
+/// The exit that is allowed.
+[[noreturn]] void leave(int status) {
+  ::syscall(SYS_exit, status);
+  __builtin_unreachable();
+}
+
+template <typename Exchange>
+void publish_in_step(Publisher<Numbers>& publisher, Progress& progress, Exchange&& exchange) {
+  for (std::uint64_t i = 1; i <= kSamples; ++i) {
+    while (i > progress.received.load(std::memory_order_acquire) + kDepth) {
+    }
+    if (!exchange(publisher, i)) leave(10);
+  }
+}
+
+template <typename Exchange>
+void expect_no_system_call(Exchange&& exchange) {
+  TemporaryRoot root;
+  Progress* progress = Progress::make();
+  ASSERT_NE(progress, nullptr);
+  {
+    ChildProcess receiver([&](const ChildProcess::Line&) -> int {
+      Node node("receiver");
+      Subscriber<Numbers> subscriber(node, "numbers");
+      for (std::uint64_t next = 0; next <= kSamples;) {
+        auto sample = subscriber.receive();
+        if (!sample) continue;
+        if (sample->first != next || sample->second != ~next || sample.sequence() != next) leave(1);
+        sample.reset();
+        if (next == 0) forbid_system_calls();
+        progress->received.store(++next - 1, std::memory_order_release);
+        progress->connected.store(true, std::memory_order_release);
+      }
+      leave(subscriber.lost() == 0 ? 0 : 2);
+    });
+    ChildProcess sender([&](const ChildProcess::Line&) -> int {
+      Node node("sender");
+      Publisher<Numbers> publisher(node, "numbers", {.history = 1, .depth = kDepth});
+      if (!exchange(publisher, 0)) leave(3);
+      while (!progress->connected.load(std::memory_order_acquire)) {
+      }
+      // Both sides know each other; the last look at who has come is behind them.
+      while (publisher.subscribers() == 0) {
+      }
+      forbid_system_calls();
+      publish_in_step(publisher, *progress, exchange);
+      leave(0);
+    });
+    EXPECT_EQ(sender.wait(), 0);
+    EXPECT_EQ(receiver.wait(), 0);
+  }
+  { Node node("reaper"); }
+  EXPECT_EQ(root.entries(), std::vector<std::string>());
+  ::munmap(progress, sizeof(Progress));
+}
+
+TEST(HotPath, LoanPublishReceiveAndReleaseMakeNoSystemCall) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
+#endif
+  expect_no_system_call([](Publisher<Numbers>& publisher, std::uint64_t i) {
+    auto loan = publisher.loan();
+    if (!loan) return false;
+    *loan = {i, ~i};
+    return publisher.publish(std::move(loan)) == i;
+  });
+}
+
+TEST(HotPath, PublishingACopyMakesNoSystemCall) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
+#endif
+  expect_no_system_call([](Publisher<Numbers>& publisher, std::uint64_t i) {
+    return static_cast<bool>(publisher.publish(Numbers{i, ~i}));
+  });
+}
+
+TEST(HotPath, AnySystemCallWouldBeNoticed) {
+  ChildProcess child([](const ChildProcess::Line&) -> int {
+    forbid_system_calls();
+    ::syscall(SYS_getpid);
+    leave(0);
+  });
+  EXPECT_EQ(child.wait(), 128 + SIGKILL);
+}
+
+TEST(HotPath, LoanPublishReceiveAndReleaseAllocateNothing) {
+#if !defined(COUNTS_ALLOCATIONS)
+  GTEST_SKIP() << "sanitizers replace malloc";
+#else
+  TemporaryRoot root;
+  Node node("test");
+  Publisher<Numbers> publisher(node, "numbers");
+  Subscriber<Numbers> subscriber(node, "numbers");
+  ASSERT_TRUE(publisher.publish(Numbers{0, 0}));
+  ASSERT_TRUE(subscriber.receive());
+  const std::uint64_t before = allocations;
+  for (std::uint64_t i = 1; i <= kSamples; ++i) {
+    publisher.publish(publisher.loan(i, ~i));
+    const auto sample = subscriber.receive();
+    if (!sample || sample->first != i) break;
+  }
+  EXPECT_EQ(allocations, before);
+  std::vector<int>(1000).swap(*std::make_unique<std::vector<int> >());
+  EXPECT_GT(allocations, before) << "an allocation would have been noticed";
+#endif
+}
+
+}  // namespace
+}  // namespace sluice
