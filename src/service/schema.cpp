@@ -504,13 +504,7 @@ std::string field_difference(const Field& expected, const Field& found, std::siz
   return fmt::format("field {} is {} here, {} in the service", label(named, index), here, there);
 }
 
-}  // namespace
-
-std::optional<std::string> difference(const Schema& expected, const Schema& found) {
-  if (!same_type_name(expected.type_name, found.type_name)) {
-    return fmt::format("the payload type is '{}' here, '{}' in the service", expected.type_name,
-                       found.type_name);
-  }
+std::optional<std::string> layout_difference(const Schema& expected, const Schema& found) {
   const std::size_t common = std::min(expected.fields.size(), found.fields.size());
   for (std::size_t i = 0; i < common; ++i) {
     const Field& here = expected.fields[i];
@@ -536,6 +530,15 @@ std::optional<std::string> difference(const Schema& expected, const Schema& foun
                        expected.alignment, found.alignment);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> difference(const Schema& expected, const Schema& found) {
+  auto layout = layout_difference(expected, found);
+  if (same_type_name(expected.type_name, found.type_name)) return layout;
+  return fmt::format("the payload type is '{}' here, '{}' in the service{}{}", expected.type_name,
+                     found.type_name, layout ? "; " : "", layout.value_or(""));
 }
 
 }  // namespace sluice

@@ -91,12 +91,12 @@ TEST(Refusal, AnotherTypeUnderTheSameNameNamesTheField) {
   Publisher<here::Pose> publisher(node, "pose");
   Subscriber<here::Pose> subscriber(node, "pose");
   EXPECT_TRUE(says(Subscriber<elsewhere::Pose>::create(node, "pose").failure(), Errc::type_mismatch,
-                   {"service 'pose'", "Pose"}));
+                   {"service 'pose'", "here::Pose", "elsewhere::Pose", "field 'y'", "f32"}));
   struct Wider {
     double x, y, heading, speed;
   };
   EXPECT_TRUE(says(Publisher<Wider>::create(node, "pose").failure(), Errc::type_mismatch,
-                   {"service 'pose'"}));
+                   {"service 'pose'", "Wider", "speed"}));
   EXPECT_TRUE(publisher.publish(here::Pose{1, 2, 3}));
   EXPECT_EQ(subscriber.receive()->heading, 3);
 }
