@@ -21,6 +21,9 @@
 #ifdef SLUICE_ONE_MAPPING
 #include <map>
 #include <mutex>
+
+extern "C" void __tsan_acquire(void* address);  // NOLINT
+extern "C" void __tsan_release(void* address);  // NOLINT
 #endif
 
 namespace sluice {
@@ -83,6 +86,8 @@ Region::~Region() { unmap(); }
 
 #ifndef SLUICE_ONE_MAPPING
 
+void Region::hand_on() const noexcept {}
+
 Result<Region> Region::map(const File& file, const std::string& path, Access access,
                            std::uint64_t mapped_bytes, std::uint64_t reserved_bytes) {
   reserved_bytes = whole_pages(reserved_bytes < mapped_bytes ? mapped_bytes : reserved_bytes);
@@ -126,6 +131,8 @@ void Region::unmap() noexcept {
 
 #else
 
+void Region::hand_on() const noexcept { __tsan_release(base_); }
+
 Result<Region> Region::map(const File& file, const std::string& path, Access access,
                            std::uint64_t mapped_bytes, std::uint64_t reserved_bytes) {
   const auto status = status_of(file, path);
@@ -141,6 +148,7 @@ Result<Region> Region::map(const File& file, const std::string& path, Access acc
     mapping = {static_cast<std::byte*>(base), 0, reserved_bytes, 0};
   }
   ++mapping.users;
+  __tsan_acquire(mapping.base);
   Region region;
   region.base_ = mapping.base;
   region.reserved_bytes_ = mapping.reserved_bytes;

@@ -43,6 +43,7 @@ Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, F
 }
 
 Result<void> SharedFile::link(const Directory& directory, const std::string& name) {
+  region_.hand_on();
   if (auto linked = unlinked_->link(directory, name); !linked) return linked;
   file_ = unlinked_->take();
   unlinked_.reset();

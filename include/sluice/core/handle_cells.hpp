@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which of a port's handles (loans, samples) are held. A handle may be given back on any thread, and
-// may outlive its port: then the last one to be given back ends what the port left.
+// Which of a port's handles (loans, samples) are held. A handle may be given back on any thread,
+// and may outlive its port: then the last one to be given back ends what the port left.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,8 @@
 
 namespace sluice {
 
-/// A fixed number of cells, one a handle. Wait-free. Thread safety: `acquire`, `withdraw` and `close`
-/// on the port's thread, `give_back` on any.
+/// A fixed number of cells, one a handle. Wait-free. Thread safety: `acquire`, `withdraw` and
+/// `close` on the port's thread, `give_back` on any.
 class HandleCells {
  public:
   static constexpr std::uint32_t kNone = UINT32_MAX;

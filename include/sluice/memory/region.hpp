@@ -36,6 +36,10 @@ class Region {
   [[nodiscard]] Result<void> extend(const File& file, const std::string& path,
                                     std::uint64_t mapped_bytes);
 
+  /// Before the file is linked: what was written comes before whatever those read who map it later.
+  /// The kernel sees to that; only the thread sanitizer has to be told.
+  void hand_on() const noexcept;
+
   [[nodiscard]] std::byte* data() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t mapped_bytes() const noexcept { return mapped_bytes_; }
   [[nodiscard]] std::uint64_t reserved_bytes() const noexcept { return reserved_bytes_; }
