@@ -296,10 +296,10 @@ void BroadcastPublisher::wait_for_room(std::uint32_t loans, std::chrono::nanosec
 
 std::uint32_t BroadcastPublisher::subscribers() const noexcept {
   return static_cast<std::uint32_t>(
-      std::count_if(readers_.begin(), readers_.end(), [](const BroadcastWriter::Reader& reader) {
-        // acquire: pairs with the release of the first cursor.
-        return reader.row != nullptr &&
-               reader.row->cursor.load(std::memory_order_acquire) != BroadcastRow::kUnset;
+      std::count_if(peers_.begin(), peers_.end(), [](const Peer& peer) {
+        const auto& file = *peer.file.region().at<SubscriberFile>(0);
+        // acquire: pairs with the release after the subscriber's first look.
+        return file.looked.load(std::memory_order_acquire) != 0;
       }));
 }
 

@@ -68,7 +68,8 @@ Result<void> BroadcastSubscriber::initialise(std::uint64_t node, mode_t mode) {
                                                       .depth = config_.depth,
                                                       .row_bytes = row_bytes,
                                                       .unused_too = {},
-                                                      .rows = {}};
+                                                      .rows = {},
+                                                      .looked = {}};
   // relaxed: linking the file hands it on.
   words_->rows.store((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes,
                      std::memory_order_relaxed);
@@ -117,6 +118,8 @@ void BroadcastSubscriber::refresh() noexcept {
     for (Connection* connection : starting_) start(*connection);
   }
   looked_ = true;
+  // release: pairs with the acquire in `BroadcastPublisher::subscribers`; the cursors come first.
+  words_->looked.store(1, std::memory_order_release);
   seen_generation_ = generation;
   if (gone_ != 0) drop_drained();
 }

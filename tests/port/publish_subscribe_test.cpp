@@ -105,6 +105,18 @@ TEST_F(PublishSubscribe, APublisherThatComesLaterIsFound) {
   EXPECT_EQ(*subscriber.receive(), 7);
 }
 
+TEST_F(PublishSubscribe, ASubscriberCountsBeforeItLooksAgain) {
+  // Two programs that both wait for the other's subscriber, and do nothing else meanwhile.
+  Subscriber<int> there(*node, "there");
+  Subscriber<int> back(*node, "back");
+  Publisher<int> to_there(*node, "there");
+  Publisher<int> to_back(*node, "back");
+  EXPECT_EQ(to_there.subscribers(), 1U);
+  EXPECT_EQ(to_back.subscribers(), 1U);
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(to_there.publish(i));
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(*there.receive(), i);
+}
+
 TEST_F(PublishSubscribe, SamplesOfALaterPublisherAreReadFromTheFirstOn) {
   Subscriber<int> subscriber(*node, "numbers");
   Publisher<int> publisher(*node, "numbers");

@@ -82,11 +82,14 @@ struct SubscriberFile {
   std::uint64_t row_bytes;
   std::uint64_t unused_too[5];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows;  ///< rows that exist; only grows
+  /// 1 after the first look for publishers: those that come from then on are read from their first
+  /// sample on.
+  std::atomic<std::uint64_t> looked;
 
   static constexpr std::uint64_t kRowsOffset = 192;
 };
 static_assert(offsetof(SubscriberFile, max_borrowed) == 64 &&
-              offsetof(SubscriberFile, rows) == 128 &&
+              offsetof(SubscriberFile, rows) == 128 && offsetof(SubscriberFile, looked) == 136 &&
               sizeof(SubscriberFile) == SubscriberFile::kRowsOffset);
 
 }  // namespace sluice

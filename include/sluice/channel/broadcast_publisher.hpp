@@ -74,7 +74,7 @@ class BroadcastPublisher {
   /// Looks into the service's directory: who joined, who left, who died. System calls.
   void refresh() noexcept;
 
-  /// Subscribers that are connected to this publisher.
+  /// Subscribers that miss nothing of what is published from now on, except by being slow.
   [[nodiscard]] std::uint32_t subscribers() const noexcept;
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   [[nodiscard]] std::uint32_t slots() const noexcept { return writer_.slots(); }

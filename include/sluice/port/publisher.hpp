@@ -148,7 +148,7 @@ class Publisher {
     return port_->publish(loaned.cell);
   }
 
-  /// Subscribers that are connected to this publisher now. System calls.
+  /// Subscribers of the service now: what is published from here on reaches them. System calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept { return port_->subscribers(); }
 
   /// What samples of this publisher say in `Sample::publisher()`.
