@@ -31,6 +31,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <sluice/platform/cache_line.hpp>
 #include <span>
 #include <vector>
@@ -317,7 +318,7 @@ class BroadcastReader {
     const std::uint64_t depth = want == Want::newest ? 1 : depth_;
     const std::uint64_t position = head - cursor_ > depth ? head - depth : cursor_;
     const std::uint64_t entry = try_claim(position, claim);
-    if (entry != 0) [[likely]]
+    if (entry != kNone) [[likely]]
       return taken(position, entry, want);
     return take_contended(position, claim, want, depth);
   }
@@ -329,12 +330,15 @@ class BroadcastReader {
   }
 
  private:
-  /// The entry of `position`, claimed and validated, or 0 with the claim cleared.
+  /// No handle is this: its slot number is above kMaxSlots - 1. 0 is one, every 2^40 samples.
+  static constexpr std::uint64_t kNone = UINT64_MAX;
+
+  /// The entry of `position`, claimed and validated, or kNone with the claim cleared.
   std::uint64_t try_claim(std::uint64_t position, std::uint32_t claim) noexcept {
     const std::atomic<std::uint64_t>& cell = words_.ring[position & mask_];
     // acquire: pairs with the release of the entry in `publish`.
     const std::uint64_t entry = cell.load(std::memory_order_acquire);
-    if (SampleHandle::tag(entry) != SampleHandle::tag_of(position)) return 0;
+    if (SampleHandle::tag(entry) != SampleHandle::tag_of(position)) return kNone;
     std::atomic<std::uint64_t>& word = words_.row->claims()[claim];
     // release, even over a cleared claim: `reclaim` may read this value instead of the 0 before it,
     // and must still come after the reads of the payload that the 0 ended.
@@ -345,7 +349,7 @@ class BroadcastReader {
     if (cell.load(std::memory_order_acquire) == entry) return entry;
     // release: as in `release`.
     word.store(0, std::memory_order_release);
-    return 0;
+    return kNone;
   }
 
   Taken taken(std::uint64_t position, std::uint64_t entry, Want want) noexcept {
@@ -382,7 +386,7 @@ class BroadcastReader {
         break;
       }
       const std::uint64_t entry = try_claim(position, claim);
-      if (entry != 0) {
+      if (entry != kNone) {
         result = taken(position, entry, want);
         break;
       }
