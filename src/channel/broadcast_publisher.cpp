@@ -61,14 +61,14 @@ Result<std::unique_ptr<BroadcastPublisher>> BroadcastPublisher::create(
 }
 
 Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
-  const std::uint32_t capacity = std::bit_ceil(std::max({config_.depth, config_.history, 1U}));
+  const std::uint32_t capacity = ring_capacity();
   const std::uint64_t ring_offset = (sizeof(PublisherFile) + 63) / 64 * 64;
   const std::uint64_t help_offset = ring_offset + (capacity * sizeof(std::uint64_t) + 63) / 64 * 64;
   const std::uint64_t heap_offset = help_offset + kMaxSeats * sizeof(BroadcastHelp);
   const std::uint64_t slot_bytes = payload_offset(config_.payload_alignment) +
                                    config_.payload_bytes + kBlockOverheadBytes +
                                    slot_alignment(config_.payload_alignment);
-  const std::uint64_t first_slots = slots_needed() + capacity;
+  const std::uint64_t first_slots = slots_needed();
   const std::uint64_t reserved = std::max(
       kLeastReservedBytes,
       heap_offset + (first_slots + kReservedSubscribers * kUsualClaims) * slot_bytes * 5 / 4);
@@ -115,6 +115,15 @@ BroadcastPublisher::~BroadcastPublisher() {
   board_.announce_change();
 }
 
+std::uint32_t BroadcastPublisher::depth() const noexcept {
+  return std::bit_ceil(std::max({config_.depth, config_.history, 1U}));
+}
+
+/// Lossless: what was loaned before a subscriber joined is published without asking for room.
+std::uint32_t BroadcastPublisher::ring_capacity() const noexcept {
+  return config_.lossless ? std::bit_ceil(depth() + config_.max_loans) : depth();
+}
+
 std::uint32_t BroadcastPublisher::slots_needed() const noexcept {
   std::uint64_t claims = 0;
   for (const auto& reader : readers_) claims += reader.claims + 1;
@@ -122,10 +131,8 @@ std::uint32_t BroadcastPublisher::slots_needed() const noexcept {
       payload_offset(config_.payload_alignment) + config_.payload_bytes + kBlockOverheadBytes;
   const std::uint64_t slack = std::clamp<std::uint64_t>(
       kSlackBudgetBytes / slot_bytes, 1, std::max(kLeastSlack, kSlackPerClaim * claims));
-  const std::uint64_t capacity =
-      words_ == nullptr ? std::bit_ceil(std::max(config_.depth, 1U)) : words_->capacity;
   return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(capacity + config_.max_loans + claims + slack, kMaxSlots));
+      std::min<std::uint64_t>(ring_capacity() + config_.max_loans + claims + slack, kMaxSlots));
 }
 
 Result<void> BroadcastPublisher::grow() {
@@ -232,7 +239,7 @@ void BroadcastPublisher::add_peer(SharedFile file, std::uint64_t inode, std::uin
   readers_.push_back({.row = nullptr,
                       .claims = claims,
                       .seat = seat,
-                      .depth = std::max<std::uint64_t>(fixed.depth, 1),
+                      .depth = std::clamp<std::uint64_t>(fixed.depth, 1, depth()),
                       .assumed_cursor = assumed,
                       .helped = 0,
                       .pinned = kNoSlot});

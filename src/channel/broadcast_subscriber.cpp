@@ -165,7 +165,9 @@ Result<void> BroadcastSubscriber::connect(Connection& connection) {
   connection.words_ = connection.file_.region().at<PublisherFile>(0);
   connection.incarnation_ = connection.file_.incarnation();
   connection.lossless_ = connection.words_->delivery != 0;
-  connection.depth_ = std::min(config_.depth, connection.words_->capacity);
+  // A lossless publisher does not go further than the depth, except with what it had loaned before.
+  connection.depth_ = connection.lossless_ ? connection.words_->capacity
+                                           : std::min(config_.depth, connection.words_->capacity);
   if (!learn_slots(connection)) return failure_;
   const auto index = free_row();
   if (!index) return index.failure();
@@ -199,7 +201,8 @@ void BroadcastSubscriber::start(Connection& connection) noexcept {
   // acquire: pairs with the release in `BroadcastWriter::publish`.
   const std::uint64_t head = file.words.head.load(std::memory_order_acquire);
   // A publisher that came after this subscriber is read from its first sample on.
-  const std::uint64_t history = std::min({config_.history, file.history, connection.depth_});
+  const std::uint64_t history =
+      std::min({config_.history, file.history, config_.depth, file.capacity});
   const std::uint64_t cursor = looked_ ? 0 : head - std::min(head, history);
   const Region& region = connection.file_.region();
   connection.reader_ =

@@ -8,20 +8,34 @@
 #include <sluice/platform/process.hpp>
 
 namespace sluice {
+namespace {
+
+constexpr int kAttempts = 100;
+
+/// A new file that nobody takes for abandoned: one with a temporary name can be seen, and removed,
+/// before it is locked.
+Result<NewFile> create_locked(const Directory& directory, mode_t mode, LockKind kind) {
+  for (int attempt = 1;; ++attempt) {
+    auto created = NewFile::create(directory, mode);
+    if (!created) return created;
+    const auto locked = try_lock(created->file(), kind);
+    if (!locked) return locked.failure();
+    if ((*locked && created->exists(directory)) || attempt == kAttempts) return created;
+  }
+}
+
+}  // namespace
 
 Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, FileKind kind,
                                       std::uint64_t node, std::uint64_t bytes,
                                       std::uint64_t reserved_bytes) {
-  auto created = NewFile::create(directory, mode);
+  auto created = create_locked(directory, mode,
+                               kind == FileKind::service ? LockKind::shared : LockKind::exclusive);
   if (!created) return created.failure();
   SharedFile result;
   result.path_ = directory.path;  // the name is not known before `link`
   result.unlinked_.emplace(std::move(*created));
   File& file = result.unlinked_->file();
-
-  const auto lock_kind = kind == FileKind::service ? LockKind::shared : LockKind::exclusive;
-  auto locked = try_lock(file, lock_kind);
-  if (!locked) return locked.failure();
   bytes = whole_pages(bytes);
   reserved_bytes = std::max(bytes, whole_pages(reserved_bytes));
   if (auto reserved = reserve(file, 0, bytes, result.path_); !reserved) return reserved.failure();

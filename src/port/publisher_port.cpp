@@ -14,11 +14,11 @@ Result<void> check(const PublisherOptions& options) {
         Errc::invalid_options,
         fmt::format("PublisherOptions::{} is {}, it must be {} to {}", name, value, least, most)};
   };
-  if (options.history > kMaxRingCapacity) {
-    return outside("history", options.history, 0, kMaxRingCapacity);
+  if (options.history > kMaxDepth) {
+    return outside("history", options.history, 0, kMaxDepth);
   }
-  if (options.depth < 1 || options.depth > kMaxRingCapacity) {
-    return outside("depth", options.depth, 1, kMaxRingCapacity);
+  if (options.depth < 1 || options.depth > kMaxDepth) {
+    return outside("depth", options.depth, 1, kMaxDepth);
   }
   if (options.max_loans < 1 || options.max_loans > kMaxHandles) {
     return outside("max_loans", options.max_loans, 1, kMaxHandles);

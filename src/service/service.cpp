@@ -88,7 +88,7 @@ std::uint32_t remove_service(const Directory& services, const std::string& key,
   return removed;
 }
 
-Result<std::unique_ptr<Service>> Service::join(std::shared_ptr<const NodeState> node,
+Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeState>& node,
                                                const ServiceDescription& description) {
   if (auto checked = check_name("service", description.name); !checked) return checked.failure();
   const auto explained = [&](const Failure& failure) {

@@ -479,6 +479,22 @@ TEST_F(PublishSubscribe, LosslessLoansSayWhenThereIsNoRoom) {
   EXPECT_EQ(subscriber.lost(), 0U);
 }
 
+TEST_F(PublishSubscribe, LosslessDeliveryIncludesWhatWasLoanedBeforeASubscriberJoined) {
+  Publisher<int> publisher(
+      *node, "numbers", {.history = 2, .depth = 2, .max_loans = 8, .delivery = Delivery::lossless});
+  for (int i = -2; i < 0; ++i) ASSERT_TRUE(publisher.publish(i));
+  std::vector<Loan<int>> loans;
+  for (int i = 0; i < 8; ++i) loans.push_back(publisher.loan(i));
+  Subscriber<int> subscriber(*node, "numbers");
+  Subscriber<int> shallow(*node, "numbers", {.depth = 1});
+  for (auto& loan : loans) publisher.publish(std::move(loan));
+  EXPECT_EQ(publisher.loan().error(), Errc::would_block);
+  for (int i = -2; i < 8; ++i) EXPECT_EQ(*subscriber.receive(), i);
+  for (int i = -1; i < 8; ++i) EXPECT_EQ(*shallow.receive(), i);
+  EXPECT_EQ(subscriber.lost() + shallow.lost(), 0U);
+  EXPECT_TRUE(publisher.loan());
+}
+
 TEST_F(PublishSubscribe, ALosslessPublisherWithoutSubscribersNeverWaits) {
   Publisher<int> publisher(*node, "numbers", {.depth = 2, .delivery = Delivery::lossless});
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(publisher.publish(i));

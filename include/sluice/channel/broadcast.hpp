@@ -24,7 +24,8 @@
 
 namespace sluice {
 
-inline constexpr std::uint32_t kMaxRingCapacity = 1U << 20;
+inline constexpr std::uint32_t kMaxDepth = 1U << 20;
+inline constexpr std::uint32_t kMaxRingCapacity = 2 * kMaxDepth;  ///< a lossless publisher's
 inline constexpr std::uint32_t kMaxHandles =
     256;  ///< loans of a publisher, samples of a subscriber
 inline constexpr std::uint64_t kMaxPayloadAlignment = 4096;

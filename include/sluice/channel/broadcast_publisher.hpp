@@ -21,7 +21,7 @@ class BroadcastPublisher {
     std::uint64_t payload_bytes = 0;
     std::uint64_t payload_alignment = 1;
     std::uint32_t depth = 1;    ///< the ring has at least so many entries
-    std::uint32_t history = 0;  ///< at most the depth
+    std::uint32_t history = 0;  ///< and so many
     std::uint32_t max_loans = 1;
     bool lossless = false;
   };
@@ -97,6 +97,9 @@ class BroadcastPublisher {
   void fail_blind(const Failure& failure) noexcept;
   void add_peer(SharedFile file, std::uint64_t inode, std::uint32_t seat);
   void find_row(std::size_t index);
+  /// How far a subscriber may fall behind.
+  [[nodiscard]] std::uint32_t depth() const noexcept;
+  [[nodiscard]] std::uint32_t ring_capacity() const noexcept;
   [[nodiscard]] std::uint32_t slots_needed() const noexcept;
   Result<void> grow();
   Result<void> add_slot(std::uint32_t slot);

@@ -100,6 +100,10 @@ class NewFile {
   ~NewFile();
 
   [[nodiscard]] File& file() noexcept { return file_; }
+  /// Whether it is unnamed, or its temporary name still leads to it.
+  [[nodiscard]] bool exists(const Directory& directory) const noexcept {
+    return temporary_name_.empty() || leads_to(directory, temporary_name_, file_);
+  }
   /// Gives it the name `name`. Errc::already_exists where that is taken, Errc::not_found where the
   /// directory is gone; it can then be tried again.
   [[nodiscard]] Result<void> link(const Directory& directory, const std::string& name);

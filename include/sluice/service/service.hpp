@@ -52,8 +52,8 @@ class Service {
   /// leave it at the same moment; gives up after 10 s of that.
   /// Errors: invalid_name, type_mismatch (names the first field that differs), corrupted,
   /// version_mismatch, no_permission, no_memory, forked, timed_out, system.
-  [[nodiscard]] static Result<std::unique_ptr<Service>> join(std::shared_ptr<const NodeState> node,
-                                                             const ServiceDescription& description);
+  [[nodiscard]] static Result<std::unique_ptr<Service>> join(
+      const std::shared_ptr<const NodeState>& node, const ServiceDescription& description);
   /// Leaves, and removes the directory if nobody else is in it.
   ~Service();
   Service(const Service&) = delete;

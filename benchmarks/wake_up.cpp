@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From publish until a subscriber that sleeps in wait() holds the sample, on another core and on
+// the same one. Compared with a bare futex wake in the same two processes, before and after.
+//
+//   sluice_bench_wake_up [--quick]
+#include <atomic>
+#include <fstream>
+
+#include "support.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Payload {
+  std::int64_t sent_ns;
+};
+
+struct Words {
+  alignas(64) std::atomic<std::uint32_t> bell;
+  std::atomic<std::int64_t> sent_ns;
+  alignas(64) std::atomic<std::uint32_t> woken;  ///< wake-ups so far
+  std::atomic<std::int64_t> took_ns;             ///< the last one
+};
+
+struct Plan {
+  int rounds;
+  int wakes;  ///< in each measurement
+};
+
+/// Whether `process`, which has one thread, is off the processor and sleeps.
+bool is_asleep(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const std::size_t name_end = text.rfind(") ");
+  return name_end != std::string::npos && text[name_end + 2] == 'S';
+}
+
+void report(Words& words, std::int64_t sent_ns) noexcept {
+  words.took_ns.store(bench::now_ns() - sent_ns, std::memory_order_relaxed);
+  // release: pairs with the acquire in `median_ns`.
+  words.woken.fetch_add(1, std::memory_order_release);
+}
+
+int sleeper(const std::string& root, Words& words, const Plan& plan, int core) {
+  bench::pin_to(core);
+  sluice::Node node("sleeper", {.root = root});
+  sluice::Subscriber<Payload> subscriber(node, "alarm");
+  const auto sleep_on_futex = [&](std::uint32_t before) {
+    while (words.bell.load(std::memory_order_acquire) == before) {
+      sluice::futex_wait(words.bell, before, 10s);
+    }
+    report(words, words.sent_ns.load(std::memory_order_relaxed));
+  };
+  std::uint32_t rung = 0;
+  for (int round = 0; round <= plan.rounds; ++round) {
+    for (int i = 0; i < plan.wakes; ++i) sleep_on_futex(rung++);
+    for (int i = 0; i < plan.wakes; ++i) {
+      auto sample = subscriber.wait(10s);
+      if (!sample) return 1;
+      report(words, sample->sent_ns);
+    }
+    for (int i = 0; i < plan.wakes; ++i) sleep_on_futex(rung++);
+  }
+  return 0;
+}
+
+/// The median time of `plan.wakes` calls of `wake()`, each made when the other process sleeps.
+template <typename Wake>
+double median_ns(const Plan& plan, Words& words, pid_t process, Wake&& wake) {
+  std::vector<double> took;
+  for (int i = 0; i < plan.wakes; ++i) {
+    const std::uint32_t woken = words.woken.load(std::memory_order_relaxed);
+    while (!is_asleep(process)) ::sched_yield();
+    wake();
+    while (words.woken.load(std::memory_order_acquire) == woken) ::sched_yield();
+    took.push_back(static_cast<double>(words.took_ns.load(std::memory_order_relaxed)));
+  }
+  return bench::median(std::move(took));
+}
+
+int measure(const std::string& root, const Plan& plan, int own_core, int sleepers_core) {
+  auto& words = bench::shared<Words>();
+  const pid_t process = bench::spawn([&] { return sleeper(root, words, plan, sleepers_core); });
+  bench::pin_to(own_core);
+  sluice::Node node("waker", {.root = root});
+  sluice::Publisher<Payload> publisher(node, "alarm");
+  const auto wake_bare = [&] {
+    words.sent_ns.store(bench::now_ns(), std::memory_order_relaxed);
+    words.bell.fetch_add(1, std::memory_order_release);
+    sluice::futex_wake_all(words.bell);
+  };
+  const auto wake_subscriber = [&] { publisher.publish(Payload{bench::now_ns()}); };
+
+  std::vector<double> ratios, floors, times;
+  for (int round = 0; round <= plan.rounds; ++round) {
+    const double before = median_ns(plan, words, process, wake_bare);
+    const double time = median_ns(plan, words, process, wake_subscriber);
+    const double after = median_ns(plan, words, process, wake_bare);
+    if (round == 0) continue;  // to warm up
+    floors.push_back((before + after) / 2);
+    times.push_back(time);
+    ratios.push_back(time / floors.back());
+  }
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+  std::printf(
+      "%-13s %8.1f us = %.2f times a bare futex wake of %.1f us (%d rounds: %.2f to %.2f)\n",
+      own_core == sleepers_core ? "on one core:" : "across cores:", bench::median(times) / 1000,
+      bench::median(ratios), bench::median(floors) / 1000, plan.rounds, *least, *most);
+  return bench::wait_for(process);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool is_quick = bench::has_flag(argc, argv, "--quick");
+  const Plan plan = is_quick ? Plan{.rounds = 1, .wakes = 20} : Plan{.rounds = 11, .wakes = 300};
+  const std::vector<int> cores = bench::cores();
+  return bench::with_root([&](const std::string& root) {
+    if (cores.size() >= 2 && measure(root, plan, cores[0], cores[1]) != 0) return 1;
+    return measure(root, plan, cores[0], cores[0]);
+  });
+}
