@@ -77,15 +77,13 @@ class BroadcastSubscriber {
     for (std::size_t tried = 0; tried < count; ++tried) {
       if (turn_ >= count) turn_ = 0;
       Connection& connection = *connections_[turn_++];
-      // acquire: pairs with the release in `BroadcastWriter::add_slots`.
-      const std::uint64_t slots = connection.words_->words.slots.load(std::memory_order_acquire);
-      if (slots != connection.payloads_.size()) [[unlikely]] {
-        if (!learn_slots(connection)) return give_up(turn_ - 1);
-      }
-      const BroadcastReader::Taken taken = connection.reader_.take(claim, want);
+      const BroadcastReader::Taken taken =
+          connection.reader_.take(claim, want, [&connection](std::uint32_t slot) {
+            if (slot < connection.payloads_.size()) __builtin_prefetch(connection.payloads_[slot]);
+          });
       if (taken.slot == kNoSlot) continue;
       if (taken.slot >= connection.payloads_.size()) [[unlikely]] {
-        // The publisher grew after the look above.
+        // The publisher grew.
         if (!learn_slots(connection) || taken.slot >= connection.payloads_.size()) {
           connection.release(claim);
           return give_up(turn_ - 1);

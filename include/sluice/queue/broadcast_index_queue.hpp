@@ -54,6 +54,11 @@ struct SampleHandle {
   static constexpr std::uint32_t slot(std::uint64_t entry) noexcept {
     return static_cast<std::uint32_t>(entry) & ((1U << kSlotBits) - 1);
   }
+  /// Whether `entry` stands for a position before `position`, up to 2^39 before; an entry that was
+  /// never written does, while positions are below that.
+  static constexpr bool is_before(std::uint64_t entry, std::uint64_t position) noexcept {
+    return ((tag(entry) - tag_of(position)) & kTagMask) > kTagMask / 2;
+  }
 };
 
 inline constexpr std::uint32_t kMaxSlots = (1U << SampleHandle::kSlotBits) - 1;
@@ -160,6 +165,11 @@ class BroadcastWriter {
   /// Takes the free slot that was used last. Precondition: `free_slots() > 0`.
   [[nodiscard]] std::uint32_t take_free() noexcept { return free_[--free_count_]; }
 
+  /// What `take_free` would return; any slot where none is free. Precondition: there are slots.
+  [[nodiscard]] std::uint32_t next_free() const noexcept {
+    return free_[free_count_ - static_cast<std::uint32_t>(free_count_ > 0)];
+  }
+
   /// Gives back a slot from `take_free` that was not published.
   void give_back(std::uint32_t slot) noexcept { free_[free_count_++] = slot; }
 
@@ -171,8 +181,8 @@ class BroadcastWriter {
     const std::size_t index = position & mask_;
     // release: the payload comes first; pairs with the acquire of the entry in `take`.
     words_.ring[index].store(SampleHandle::pack(position, slot), std::memory_order_release);
-    // release: pairs with the acquire of `head` in `take`. Killed between the two stores: the entry
-    // is there, but nobody looks for it, and the sample was not published.
+    // release: pairs with the acquire of `head` in `take`. Killed between the two stores: who polls
+    // the entry receives the sample, who goes by `head` does not.
     words_.head->head.store(position + 1, std::memory_order_release);
     const std::uint32_t evicted = in_ring_[index];
     in_ring_[index] = slot;
@@ -312,6 +322,25 @@ class BroadcastReader {
   /// Takes the next sample (or the newest, passing over older ones, which do not count as lost) and
   /// holds it in claim `claim`, which must be clear, until `release(claim)`.
   [[nodiscard]] Taken take(std::uint32_t claim, Want want = Want::oldest) noexcept {
+    return take(claim, want, [](std::uint32_t) {});
+  }
+
+  /// The same; `expect(slot)` is called before the claim, to fetch the payload into the cache.
+  template <typename Expect>
+  [[nodiscard]] Taken take(std::uint32_t claim, Want want, Expect&& expect) noexcept {
+    if (want == Want::oldest) {
+      // The entry itself says whether it is there: one cache line to wait for, not `head`'s too.
+      // acquire: pairs with the release of the entry in `publish`; if it is of a later position,
+      // `head` is at least that.
+      const std::uint64_t entry = words_.ring[cursor_ & mask_].load(std::memory_order_acquire);
+      if (SampleHandle::is_before(entry, cursor_)) return {};
+      if (SampleHandle::tag(entry) == SampleHandle::tag_of(cursor_) && !is_too_far_behind()) {
+        expect(SampleHandle::slot(entry));
+        const std::uint64_t claimed = try_claim(cursor_, claim);
+        if (claimed != kNone) [[likely]]
+          return taken(cursor_, claimed, want);
+      }
+    }
     // acquire: pairs with the release in `publish`.
     const std::uint64_t head = words_.head->head.load(std::memory_order_acquire);
     if (head <= cursor_) return {};
@@ -332,6 +361,15 @@ class BroadcastReader {
  private:
   /// No handle is this: its slot number is above kMaxSlots - 1. 0 is one, every 2^40 samples.
   static constexpr std::uint64_t kNone = UINT64_MAX;
+
+  /// Whether a sample was published that is `depth` or more after the cursor.
+  [[nodiscard]] bool is_too_far_behind() const noexcept {
+    const std::uint64_t limit = cursor_ + depth_;
+    // relaxed: a hint; the position is worked out from `head`.
+    return depth_ <= mask_ &&
+           !SampleHandle::is_before(words_.ring[limit & mask_].load(std::memory_order_relaxed),
+                                    limit);
+  }
 
   /// The entry of `position`, claimed and validated, or kNone with the claim cleared.
   std::uint64_t try_claim(std::uint64_t position, std::uint32_t claim) noexcept {

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A publisher is killed at every write to shared memory and at every system call of all that it
+// does, while a subscriber lives on.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <crash/frames.hpp>
+#include <crash/kill_points.hpp>
+#include <memory>
+#include <optional>
+#include <sluice/sluice.hpp>
+#include <string>
+#include <support/temporary_root.hpp>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr PublisherOptions kOptions{.history = 1, .depth = 2, .max_loans = 2};
+/// With the fewest slots, so that making them takes few writes.
+constexpr PublisherOptions kLeanOptions{.history = 1, .depth = 1, .max_loans = 1};
+/// More than a publisher with `kOptions` has slots: it cannot publish so many without reclaiming.
+constexpr std::size_t kMoreThanSlots = 20;
+
+struct PublisherKilled : testing::TestWithParam<At> {
+  void SetUp() override {
+    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
+    survivor.emplace(*node, SubscriberOptions{.max_borrowed = 2});
+    files = root.files();
+  }
+  ~PublisherKilled() override {
+    held.reset();
+    survivor.reset();
+    node.reset();
+    EXPECT_EQ(root.entries(), std::vector<std::string>());
+  }
+
+  /// The survivor takes what is there, and keeps the first of it.
+  void hold_one() {
+    held = survivor->receive();
+    EXPECT_TRUE(held);
+    survivor->drain();
+  }
+
+  /// The survivor goes on, and somebody else takes the victim's place.
+  void go_on() {
+    EXPECT_TRUE(!held || is_whole(held)) << "held, and changed by its publisher's death";
+    survivor->drain();
+    EXPECT_TRUE(!held || is_whole(held));
+    held.reset();
+    {
+      const Node own("newcomer");
+      Source<LargeFrame> newcomer(own, kOptions);
+      for (int i = 0; i < 6; ++i) {
+        ASSERT_TRUE(newcomer.publish()) << newcomer.failure();
+        ASSERT_EQ(survivor->drain(), 1U);
+      }
+      EXPECT_EQ(survivor->port().publishers(), 1U);
+    }
+    EXPECT_EQ(survivor->drain(), 0U);
+    EXPECT_EQ(survivor->port().publishers(), 0U);
+    EXPECT_TRUE(survivor->is_content());
+    EXPECT_EQ(root.files(), files);
+  }
+
+  std::uint64_t kill(Plot plot) {
+    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
+    return kill_at_every(GetParam(), plot);
+  }
+  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
+
+  TemporaryRoot root;
+  std::optional<Node> node{std::in_place, "survivor"};
+  std::optional<Sink<LargeFrame>> survivor;
+  Sample<LargeFrame> held;
+  std::vector<std::string> files;
+};
+
+INSTANTIATE_TEST_SUITE_P(AtEvery, PublisherKilled, testing::Values(At::write, At::system_call),
+                         name_of);
+
+TEST_P(PublisherKilled, WhileItMakesItsNode) {
+  const auto points = kill({.victim = [](const Victim& victim) {
+    std::optional<Node> own;
+    victim.in_danger([&] { own.emplace("victim"); });
+  }});
+  EXPECT_GT(points, 10U);
+}
+
+TEST_P(PublisherKilled, WhileItIsCreated) {
+  const auto points = kill({.victim = [](const Victim& victim) {
+    const Node own("victim");
+    std::optional<Source<LargeFrame>> source;
+    victim.in_danger([&] { source.emplace(own, kLeanOptions); });
+  }});
+  EXPECT_GT(points, 50U);
+}
+
+TEST_P(PublisherKilled, WhileItLoansWritesAndDrops) {
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  Source<LargeFrame> source(own, kOptions);
+                                  Victim::require(source.publish(3));
+                                  victim.in_danger([&] {
+                                    auto first = source.loan();
+                                    auto second = source.loan();
+                                    Victim::require(first && second);
+                                    first->sequence = 77;
+                                    second->sequence = 78;
+                                  });
+                                },
+                            .meanwhile = [this] { hold_one(); }});
+  EXPECT_GE(points, at_writes() ? 2U : 1U);
+}
+
+TEST_P(PublisherKilled, WhileItGrowsForANewcomer) {
+  std::optional<Sink<LargeFrame>> newcomer;
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  Source<LargeFrame> source(own, kLeanOptions);
+                                  Victim::require(source.publish(3));
+                                  victim.in_danger([&] { Victim::require(source.publish()); });
+                                },
+                            .meanwhile =
+                                [&] {
+                                  hold_one();
+                                  newcomer.emplace(*node, SubscriberOptions{.max_borrowed = 3});
+                                },
+                            .afterwards =
+                                [&] {
+                                  newcomer->drain();
+                                  EXPECT_TRUE(newcomer->is_content());
+                                  newcomer.reset();
+                                  go_on();
+                                }});
+  EXPECT_GT(points, 20U);
+}
+
+TEST_P(PublisherKilled, WhileItPublishesToOneWhoSleeps) {
+  std::uint64_t lost = 0;
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  Source<LargeFrame> source(own, kOptions);
+                                  Victim::require(source.publish(3));
+                                  victim.in_danger([&] { Victim::require(source.publish()); });
+                                },
+                            .meanwhile =
+                                [&] {
+                                  hold_one();
+                                  lost = survivor->port().lost();
+                                  // The board stays armed when a sleep is over.
+                                  EXPECT_FALSE(survivor->wait(1us));
+                                },
+                            .afterwards =
+                                [&] {
+                                  // It may have been published, and the waking left undone.
+                                  EXPECT_LE(survivor->drain(), 1U);
+                                  EXPECT_EQ(survivor->port().lost(), lost) << "never published";
+                                  go_on();
+                                }});
+  // The payload's two ends, the ring, the head, `armed` and the bell; one wake-up.
+  EXPECT_GE(points, at_writes() ? 6U : 2U);
+}
+
+TEST_P(PublisherKilled, WhileItPublishesRoundTheRingAndReclaims) {
+  const auto points =
+      kill({.victim =
+                [](const Victim& victim) {
+                  const Node own("victim");
+                  Source<LargeFrame> source(own, kOptions);
+                  Victim::require(source.publish(3));
+                  victim.in_danger([&] { Victim::require(source.publish(kMoreThanSlots)); });
+                },
+            .meanwhile = [this] { hold_one(); }});
+  EXPECT_GE(points, at_writes() ? 4 * kMoreThanSlots : 1U);
+}
+
+// A reader is stopped before each of its writes, and the ring goes round meanwhile. When it has
+// asked for help it stands still until the publisher, which was about to give it, is dead.
+TEST_P(PublisherKilled, WhileItHelpsASubscriberThatItLaps) {
+  if (!at_writes()) GTEST_SKIP() << "help takes no system call";
+  // Five tries, each a claim that is made and cleared; the request; it stands before the next.
+  constexpr std::uint64_t kWritesUntilHelp = 5 * 2 + 1 + 1;
+  constexpr std::uint64_t kReceived = 1000;
+  WriteTrap::Trail trail;
+  std::optional<ChildProcess> reader;
+  const auto points =
+      kill({.victim =
+                [](const Victim& victim) {
+                  const Node own("victim");
+                  Source<LargeFrame> source(own, kOptions);
+                  victim.line().say();
+                  for (std::uint64_t write = 0; write < kWritesUntilHelp; ++write) {
+                    victim.line().hear();
+                    Victim::require(source.publish(write + 1 < kWritesUntilHelp ? 3 : 0));
+                    victim.line().say();
+                  }
+                  victim.in_danger([&] { Victim::require(source.publish(kMoreThanSlots)); });
+                },
+            .rehearsal =
+                [&](const ChildProcess& victim) {
+                  ASSERT_TRUE(victim.hear());
+                  reader.emplace([&](const ChildProcess::Line& line) {
+                    WriteTrap::forget_mappings();
+                    const Node own("reader");
+                    Sink<LargeFrame> sink(own, {.max_borrowed = 1});
+                    if (sink.port().publishers() != 1) return 1;
+                    line.say();
+                    line.hear();
+                    WriteTrap::arm(1, trail, [&](std::uint64_t nth) {
+                      line.say(nth);
+                      line.hear();
+                    });
+                    const auto sample = sink.receive();
+                    if (!sink.is_content() || (sample && !is_whole(sample))) ::_exit(2);
+                    line.say(kReceived + (sample ? 1 : 0));
+                    line.hear();
+                    ::_exit(0);
+                  });
+                  ASSERT_TRUE(reader->hear());
+                  for (std::uint64_t write = 0; write < kWritesUntilHelp; ++write) {
+                    victim.say();
+                    ASSERT_TRUE(victim.hear());
+                    reader->say();
+                    std::uint64_t reached = 0;
+                    ASSERT_TRUE(reader->hear(&reached));
+                    ASSERT_EQ(reached, write + 1);
+                  }
+                },
+            .meanwhile = [this] { hold_one(); },
+            .afterwards =
+                [&] {
+                  std::uint64_t reached = 0;
+                  do {
+                    reader->say();
+                    ASSERT_TRUE(reader->hear(&reached));
+                  } while (reached < kReceived);
+                  reader->say();
+                  EXPECT_EQ(reader->wait(), 0);
+                  go_on();
+                }});
+  // As many for each sample, and the two words of the help.
+  EXPECT_EQ(points % kMoreThanSlots, 2U);
+}
+
+TEST_P(PublisherKilled, WhileItIsDestroyed) {
+  const auto points =
+      kill({.victim =
+                [](const Victim& victim) {
+                  const Node own("victim");
+                  std::optional<Source<LargeFrame>> source(std::in_place, own, kOptions);
+                  Victim::require(source->publish(3));
+                  victim.in_danger([&] { source.reset(); });
+                },
+            .meanwhile = [this] { hold_one(); }});
+  EXPECT_GE(points, at_writes() ? 1U : 10U);
+}
+
+TEST_P(PublisherKilled, WhileItsNodeIsDestroyed) {
+  const auto points = kill({.victim = [](const Victim& victim) {
+    std::optional<Node> own(std::in_place, "victim");
+    {
+      Source<LargeFrame> source(*own, kOptions);
+      Victim::require(source.publish());
+    }
+    victim.in_danger([&] { own.reset(); });
+  }});
+  EXPECT_GE(points, at_writes() ? 0U : 10U);
+}
+
+}  // namespace
+}  // namespace sluice
