@@ -17,7 +17,7 @@ namespace {
 
 std::string line_of(const std::string& stamp, std::size_t ranges) {
   std::string line = stamp + ",1.5,-2.5,0.25,361";
-  for (std::size_t i = 0; i < ranges; ++i) line += "," + std::to_string(i % 80);
+  for (std::size_t i = 0; i < ranges; ++i) line.append(",").append(std::to_string(i % 80));
   return line + "\n";
 }
 

@@ -20,6 +20,11 @@ namespace {
 constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kMiB = 1024 * kKiB;
 
+template <typename Number>
+std::string numbered(const char* name, Number number) {
+  return std::string(name).append(std::to_string(number));
+}
+
 struct Cell {
   std::uint32_t cost = 0;
   offset_ptr<Cell> next;
@@ -253,7 +258,7 @@ TEST(Segment, DestroyRunsEveryDestructorAndGivesTheMemoryBack) {
   const TemporaryRoot root;
   auto segment = Segment::create("s", {.reserve_bytes = 256 * kKiB}).value();
   for (int i = 1; i <= 100; ++i) {
-    const auto array = segment.construct_array<Counted>("array" + std::to_string(i), 100);
+    const auto array = segment.construct_array<Counted>(numbered("array", i), 100);
     ASSERT_TRUE(array) << segment.failure().message;
     ASSERT_TRUE(segment.destroy(array));
     EXPECT_EQ(Counted::destroyed(), i * 100);
@@ -525,7 +530,7 @@ TEST(Segment, ACreatorKilledAtAnyTimeLeavesReadersAConsistentTable) {
       auto segment = Segment::create("s").value();
       std::thread([&] {
         for (std::uint64_t i = 0;; ++i) {
-          const auto pair = segment.template construct<Pair>("a/" + std::to_string(i % 20), i, ~i);
+          const auto pair = segment.template construct<Pair>(numbered("a/", i % 20), i, ~i);
           const auto same = segment.template construct<Pair>("b", i, ~i);
           segment.destroy(pair);
           segment.destroy(same);
@@ -547,7 +552,7 @@ TEST(Segment, ACreatorKilledAtAnyTimeLeavesReadersAConsistentTable) {
     }
     // Dead creator: nothing changes any more, and what is named is complete.
     for (int i = 0; i < 20; ++i) {
-      const Pair* pair = other.find<Pair>("a/" + std::to_string(i));
+      const Pair* pair = other.find<Pair>(numbered("a/", i));
       if (pair != nullptr) {
         ASSERT_EQ(pair->second, ~pair->first);
       }
@@ -558,20 +563,20 @@ TEST(Segment, ACreatorKilledAtAnyTimeLeavesReadersAConsistentTable) {
 TEST(Segment, ManyNamesAreFoundWhileOthersComeAndGo) {
   const TemporaryRoot root;
   auto segment = Segment::create("s").value();
-  for (int i = 0; i < 500; ++i) ASSERT_TRUE(segment.construct<int>("n" + std::to_string(i), i));
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(segment.construct<int>(numbered("n", i), i));
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     while (!stop) {
       std::vector<offset_ptr<int>> more;
       for (int i = 0; i < 50; ++i) {
-        more.push_back(segment.construct<int>("more" + std::to_string(i), i));
+        more.push_back(segment.construct<int>(numbered("more", i), i));
       }
       for (const auto& number : more) segment.destroy(number);
     }
   });
   auto other = Segment::open("s").value();
   for (int i = 0; i < 500; ++i) {
-    const int* number = other.find<int>("n" + std::to_string(i));
+    const int* number = other.find<int>(numbered("n", i));
     EXPECT_NE(number, nullptr) << i;
     if (number != nullptr) {
       EXPECT_EQ(*number, i);

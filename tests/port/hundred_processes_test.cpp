@@ -29,7 +29,7 @@ std::chrono::seconds duration() {
 int come_and_go(int number, Clock::time_point end, const ChildProcess::Line& line) {
   std::uint64_t rounds = 0;
   for (; Clock::now() < end; ++rounds) {
-    auto node = Node::create("n" + std::to_string(number));
+    auto node = Node::create(std::to_string(number));
     if (!node) {
       std::fprintf(stderr, "%s\n", node.failure().message.c_str());
       return 1;
