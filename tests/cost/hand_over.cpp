@@ -20,6 +20,14 @@ struct Blob {
 using Small = Blob<64>;
 using Large = Blob<std::size_t{64} << 20>;
 
+/// One sample from loan to release. Only what happens in here is counted.
+template <typename T>
+[[gnu::noinline]] bool hand_over_one(sluice::Publisher<T>& publisher,
+                                     sluice::Subscriber<T>& reader) {
+  publisher.publish(publisher.loan());
+  return static_cast<bool>(reader.receive());
+}
+
 template <typename T>
 int run(const sluice::PublisherOptions& options, const sluice::SubscriberOptions& reader_options,
         int subscribers, long samples) {
@@ -37,8 +45,7 @@ int run(const sluice::PublisherOptions& options, const sluice::SubscriberOptions
     if (!reader.receive()) return 1;
   }
   for (long i = 0; i < samples; ++i) {
-    publisher.publish(publisher.loan());
-    if (!reader.receive()) return 1;
+    if (!hand_over_one(publisher, reader)) return 1;
   }
   return 0;
 }

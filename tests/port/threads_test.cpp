@@ -55,9 +55,8 @@ class Releaser {
   std::deque<Sample<Payload>> samples_;
 };
 
-void publish(const Node& node, std::uint64_t count, std::uint32_t readers,
+void publish(Publisher<Payload>& publisher, std::uint64_t count, std::uint32_t readers,
              std::atomic<bool>& done) {
-  Publisher<Payload> publisher(node, "stream", {.depth = 8, .max_loans = 2});
   while (publisher.subscribers() < readers) {
   }
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -93,6 +92,7 @@ TEST(Threads, PublishReceiveAndReleaseOnDifferentThreads) {
   {
     Node node("test");
     for (int round = 0; round < 5; ++round) {
+      Publisher<Payload> publisher(node, "stream", {.depth = 8, .max_loans = 2});
       Releaser releaser;
       std::atomic<bool> done{false};
       std::atomic<bool> all_done{false};
@@ -101,7 +101,7 @@ TEST(Threads, PublishReceiveAndReleaseOnDifferentThreads) {
       });
       std::vector<std::thread> readers;
       for (int i = 0; i < 2; ++i) readers.emplace_back([&] { receive(node, releaser, done); });
-      publish(node, 4000, 2, done);
+      publish(publisher, 4000, 2, done);
       for (auto& reader : readers) reader.join();
       all_done = true;
       release.join();

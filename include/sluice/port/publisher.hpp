@@ -148,7 +148,8 @@ class Publisher {
     return port_->publish(loaned.cell);
   }
 
-  /// Subscribers of the service now: what is published from here on reaches them. System calls.
+  /// Subscribers of the service now. What is published from here on reaches them, if this publisher
+  /// stays until they next receive or wait. System calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept { return port_->subscribers(); }
 
   /// What samples of this publisher say in `Sample::publisher()`.
