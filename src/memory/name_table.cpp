@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <sluice/memory/name_table.hpp>
+#include <sluice/platform/root.hpp>
 
 namespace sluice {
 namespace {
@@ -28,12 +29,6 @@ std::string load_text(const NameEntry::Word* words, std::size_t count) {
 }
 
 }  // namespace
-
-std::uint64_t hash_of(std::string_view text) noexcept {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 void write_entry(NameEntry& entry, const NamedObject& object) noexcept {
   // relaxed: this process alone writes the version.

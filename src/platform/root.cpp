@@ -76,13 +76,13 @@ Result<void> check_name(std::string_view what, std::string_view name) {
   return {};
 }
 
-std::string key_of(std::string_view name) {
+std::uint64_t hash_of(std::string_view text) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : name) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  return fmt::format("{:016x}", hash);
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
 }
+
+std::string key_of(std::string_view name) { return fmt::format("{:016x}", hash_of(name)); }
 
 mode_t directory_mode(Access access) noexcept {
   return access == Access::owner ? 0700 : access == Access::group ? 03770 : 01777;

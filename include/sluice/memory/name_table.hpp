@@ -59,9 +59,6 @@ struct NameChunk {
 };
 static_assert(sizeof(NameChunk) == 3200 && offsetof(NameChunk, entries) == 64);
 
-/// 64-bit FNV-1a.
-[[nodiscard]] std::uint64_t hash_of(std::string_view text) noexcept;
-
 /// Writer only. Publishes the object too, and all that was done before.
 void write_entry(NameEntry& entry, const NamedObject& object) noexcept;
 
