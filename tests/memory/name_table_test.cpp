@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <sluice/memory/name_table.hpp>
+#include <sluice/platform/root.hpp>
 #include <string>
 #include <thread>
 
