@@ -75,6 +75,7 @@ std::error_code make_error_code(Errc code) noexcept {
 
 void abort_with(const char* message) noexcept {
   std::fprintf(stderr, "sluice: %s\n", message);
+  std::fflush(stderr);  // it may lead to a file
   std::abort();
 }
 
