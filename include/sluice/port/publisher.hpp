@@ -133,7 +133,7 @@ class Publisher {
   /// another publisher's: a programmer's error.
   std::uint64_t publish(Loan<T>&& loan) noexcept {
     if (loan.port_ != port_ || port_ == nullptr) [[unlikely]]
-      abort_with("sluice: publish of a loan that is empty or of another publisher");
+      abort_with("publish of a loan that is empty or of another publisher");
     loan.port_ = nullptr;
     loan.payload_ = nullptr;
     loan.error_ = Errc::closed;

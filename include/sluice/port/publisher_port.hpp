@@ -58,7 +58,7 @@ class PublisherPort {
   /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(std::uint32_t cell) noexcept {
     if (is_forked()) [[unlikely]]
-      abort_with("sluice: publish of a loan in a forked child; make a publisher of its own");
+      abort_with("publish of a loan in a forked child; make a publisher of its own");
     const std::uint64_t sequence = channel_->publish(slots_[cell]);
     slots_[cell] = kNoSlot;
     cells_.withdraw(cell);
