@@ -103,7 +103,7 @@ Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
   const auto seat = take_seat(file_, service_, kKind);
   if (!seat) return seat.failure();
   name_ = seat_name(kKind, *seat);
-  board_.announce_change();
+  board_.announce_change(service_);
   refresh();
   if (failure_.code != Errc::ok) return failure_;
   return {};
@@ -112,7 +112,7 @@ Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
 BroadcastPublisher::~BroadcastPublisher() {
   if (name_.empty()) return;
   ::unlinkat(service_.fd(), name_.c_str(), 0);
-  board_.announce_change();
+  board_.announce_change(service_);
 }
 
 std::uint32_t BroadcastPublisher::depth() const noexcept {
@@ -209,7 +209,7 @@ Result<void> BroadcastPublisher::look_at(const std::string& name, std::uint32_t 
   const auto status = status_of(*file, name);
   if (!status) return status.failure();
   if (!is_locked(*file)) {
-    if (reap_file(service_, name)) board_.announce_change();
+    if (reap_port(service_, name)) board_.announce_change(service_);
     return {};
   }
   const auto known = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
@@ -293,7 +293,7 @@ bool BroadcastPublisher::has_room(std::uint32_t loans) noexcept {
 }
 
 void BroadcastPublisher::wait_for_room(std::uint32_t loans, std::chrono::nanoseconds timeout) {
-  board_.sleep_unless(
+  board_.doorbell.sleep_unless(
       [&] {
         return writer_.published() + loans < writer_.lap_limit(readers_) ||
                board_.generation_now() != seen_generation_;

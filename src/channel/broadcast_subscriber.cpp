@@ -77,7 +77,7 @@ Result<void> BroadcastSubscriber::initialise(std::uint64_t node, mode_t mode) {
   if (!seat) return seat.failure();
   seat_ = *seat;
   name_ = seat_name(kKind, seat_);
-  board_.announce_change();
+  board_.announce_change(service_);
   refresh();
   if (failure_.code != Errc::ok) return failure_;
   return {};
@@ -86,7 +86,7 @@ Result<void> BroadcastSubscriber::initialise(std::uint64_t node, mode_t mode) {
 BroadcastSubscriber::~BroadcastSubscriber() {
   if (name_.empty()) return;
   ::unlinkat(service_.fd(), name_.c_str(), 0);
-  board_.announce_change();
+  board_.announce_change(service_);
 }
 
 BroadcastRow* BroadcastSubscriber::row(std::uint64_t index) const noexcept {
@@ -114,7 +114,7 @@ void BroadcastSubscriber::refresh() noexcept {
   }
   if (!starting_.empty()) {
     // Publishers must know the rows before the first claim in them.
-    if (board_.announce_change() == generation) ++generation;
+    if (board_.announce_change(service_) == generation) ++generation;
     for (Connection* connection : starting_) start(*connection);
   }
   looked_ = true;
@@ -133,7 +133,7 @@ void BroadcastSubscriber::look_at(const std::string& name, std::uint32_t seat) {
   const auto status = status_of(*file, name);
   if (!status) return;
   if (!is_locked(*file)) {
-    if (reap_file(service_, name)) board_.announce_change();
+    if (reap_port(service_, name)) board_.announce_change(service_);
     return;
   }
   for (auto& connection : connections_) {
@@ -290,7 +290,7 @@ void BroadcastSubscriber::drop_drained() noexcept {
 void BroadcastSubscriber::wake_publisher() noexcept {
   // seq_cst: pairs with the fence of a publisher that arms the board and then looks at the cursors.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  board_.wake_sleepers();
+  board_.doorbell.wake(service_);
 }
 
 bool BroadcastSubscriber::has_new() const noexcept {
@@ -301,7 +301,7 @@ bool BroadcastSubscriber::has_new() const noexcept {
 
 void BroadcastSubscriber::wait(std::chrono::nanoseconds timeout) {
   const Deadline slice(std::min<std::chrono::nanoseconds>(timeout, kLongestSleep));
-  if (board_.sleep_unless([this] { return has_new(); }, timeout)) return;
+  if (board_.doorbell.sleep_unless([this] { return has_new(); }, timeout)) return;
   if (slice.left().count() == 0) refresh();  // somebody may have died without a word
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <sluice/channel/board.hpp>
 #include <sluice/channel/seats.hpp>
 #include <sluice/platform/lock.hpp>
 
@@ -34,12 +35,34 @@ Result<std::uint32_t> take_seat(SharedFile& file, const Directory& service, std:
                  fmt::format("all {} {} seats in {} are taken", kMaxSeats, kind, service.path)};
 }
 
-bool reap_file(const Directory& directory, const std::string& name) {
+namespace {
+
+/// What is done for a dead port, with its lock held, before its file is removed; again if that was
+/// cut short. False: the file is still needed.
+using LastRites = bool (*)(const Directory&, const std::string& name);
+
+bool nothing_to_do(const Directory&, const std::string&) { return true; }
+
+bool reap(const Directory& directory, const std::string& name, LastRites last_rites) {
   auto file = open_file(directory, name, true);
   if (!file || is_locked(*file)) return false;
   auto locked = try_lock(*file, LockKind::exclusive);
-  return locked && *locked && leads_to(directory, name, *file) &&
+  return locked && *locked && leads_to(directory, name, *file) && last_rites(directory, name) &&
          ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
+}
+
+/// By kind of port.
+LastRites last_rites_of(const std::string&) { return nothing_to_do; }
+
+}  // namespace
+
+bool reap_file(const Directory& directory, const std::string& name) {
+  return reap(directory, name, nothing_to_do);
+}
+
+bool reap_port(const Directory& service, const std::string& name) {
+  if (is_wake_pipe(name)) return reap_wake_pipe(service, name);
+  return reap(service, name, last_rites_of(name));
 }
 
 std::uint32_t reap_ports(const Directory& service) {
@@ -47,8 +70,8 @@ std::uint32_t reap_ports(const Directory& service) {
   const auto names = list(service);
   if (!names) return 0;
   for (const std::string& name : *names) {
-    if (name == "service" || name == "board") continue;
-    if (reap_file(service, name)) ++removed;
+    if (name == "service" || name == kBoardFile || name == kWorkQueueFile) continue;
+    if (reap_port(service, name)) ++removed;
   }
   remove_abandoned(service);
   return removed;

@@ -121,6 +121,13 @@ File& File::operator=(File&& other) noexcept {
   return *this;
 }
 
+void File::close_in_forked_child() {
+  if (std::exchange(locked_, true)) return;
+  close_in_child(fd_);
+}
+
+bool File::is_inherited() const noexcept { return fork_generation_ != fork_generation(); }
+
 void File::close() noexcept {
   if (fd_ < 0) return;
   const bool closed_by_fork = locked_ && fork_generation_ != fork_generation();
@@ -130,6 +137,12 @@ void File::close() noexcept {
   }
   fd_ = -1;
   locked_ = false;
+}
+
+bool is_dead_pipe(const Directory& directory, const std::string& name) noexcept {
+  const File file(
+      ::openat(directory.fd(), name.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  return !file.is_open() && errno == ENXIO;
 }
 
 Failure system_failure(const char* action, const std::string& path, int errno_value) {
@@ -252,6 +265,24 @@ Result<NewFile> NewFile::create(const Directory& directory, mode_t mode) {
   return created;
 }
 
+Result<NewFile> new_pipe(const Directory& directory, mode_t mode) {
+  NewFile created;
+  created.directory_fd_ = directory.fd();
+  created.temporary_name_ = fmt::format("{}{:016x}", kTemporaryPrefix, random_number());
+  const char* name = created.temporary_name_.c_str();
+  int error = ::mkfifoat(directory.fd(), name, mode) == 0 ? 0 : errno;
+  if (error != 0) {
+    created.temporary_name_.clear();
+  } else {
+    created.file_ =
+        File(::openat(directory.fd(), name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+    error = created.file_.is_open() ? 0 : errno;
+  }
+  if (error != 0) return system_failure("create a pipe in", directory.path, error);
+  ::fchmod(created.file_.fd(), mode);
+  return created;
+}
+
 NewFile::NewFile(NewFile&& other) noexcept
     : file_(std::move(other.file_)),
       directory_fd_(other.directory_fd_),
@@ -292,6 +323,7 @@ void remove_abandoned(const Directory& directory) {
   while (const dirent* entry = ::readdir(stream)) {
     const std::string name = entry->d_name;
     if (!name.starts_with(kTemporaryPrefix)) continue;
+    if (is_dead_pipe(directory, name)) ::unlinkat(directory.fd(), name.c_str(), 0);
     auto file = open_file(directory, name, true);
     if (!file) continue;
     auto locked = try_lock(*file, LockKind::exclusive);

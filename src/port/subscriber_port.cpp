@@ -63,6 +63,16 @@ std::uint32_t SubscriberPort::publishers() noexcept {
   return channel_->publishers();
 }
 
+bool SubscriberPort::is_ready() noexcept {
+  if (is_forked()) return false;
+  channel_->follow_changes();
+  return channel_->has_new() || channel_->failure().code != Errc::ok;
+}
+
+void SubscriberPort::look() noexcept {
+  if (!is_forked()) channel_->refresh();
+}
+
 /// Reports the channel's failure once.
 Errc SubscriberPort::fail() noexcept {
   const Failure failure = channel_->take_failure();

@@ -24,9 +24,9 @@ std::uint32_t reap_files(const RootOptions& options, const char* part) {
 }
 
 void announce_change(const Directory& service) {
-  const auto board = SharedFile::open(service, "board", FileKind::board, sizeof(Board),
+  const auto board = SharedFile::open(service, kBoardFile, FileKind::board, sizeof(Board),
                                       Region::Access::read_write);
-  if (board) board->region().at<Board>(0)->announce_change();
+  if (board) board->region().at<Board>(0)->announce_change(service);
 }
 
 std::uint32_t reap_service(const Directory& services, const std::string& key,

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <new>
 #include <sluice/channel/seats.hpp>
 #include <sluice/platform/clock.hpp>
@@ -17,7 +17,6 @@ namespace sluice {
 namespace {
 
 constexpr const char* kServiceFile = "service";
-constexpr const char* kBoardFile = "board";
 constexpr std::chrono::seconds kPatience{10};
 
 /// Somebody else created, left or removed the service at the same moment.
@@ -39,6 +38,12 @@ std::string_view to_string(Pattern pattern) noexcept {
   switch (pattern) {
     case Pattern::publish_subscribe:
       return "publish-subscribe";
+    case Pattern::request_response:
+      return "request-response";
+    case Pattern::event:
+      return "event";
+    case Pattern::work_queue:
+      return "work-queue";
   }
   return "unknown";
 }
@@ -51,22 +56,33 @@ Result<ServiceDescription> describe(const SharedFile& file) {
   const auto& words = *file.region().at<ServiceFile>(0);
   const std::uint64_t name_bytes = words.name_bytes;
   const std::uint64_t schema_bytes = words.schema_bytes;
+  const std::uint64_t response_bytes = words.response_schema_bytes;
+  const std::uint64_t text_bytes = name_bytes + schema_bytes + response_bytes;
   if (name_bytes > kMaxNameBytes || schema_bytes > kMaxSchemaBytes ||
-      !file.region().contains(ServiceFile::kTextOffset, name_bytes + schema_bytes)) {
+      response_bytes > kMaxSchemaBytes ||
+      !file.region().contains(ServiceFile::kTextOffset, text_bytes)) {
     return Failure{
         Errc::corrupted,
-        fmt::format("{} is truncated or scribbled on: {} + {} bytes of text in {}; "
-                    "remove it",
-                    file.path(), name_bytes, schema_bytes, file.region().mapped_bytes())};
+        fmt::format("{} is truncated or scribbled on: {} + {} + {} bytes of text in {}; remove it",
+                    file.path(), name_bytes, schema_bytes, response_bytes,
+                    file.region().mapped_bytes())};
   }
   // Copied before it is looked at: the file is its creator's.
-  const std::string text(file.region().at<char>(ServiceFile::kTextOffset),
-                         name_bytes + schema_bytes);
-  auto schema = decode(std::string_view(text).substr(name_bytes));
-  if (!schema) {
-    return Failure{schema.error(), fmt::format("{}: {}", file.path(), schema.failure().message)};
+  const std::string text(file.region().at<char>(ServiceFile::kTextOffset), text_bytes);
+  ServiceDescription description{
+      .pattern = words.pattern, .name = text.substr(0, name_bytes), .schema = {}};
+  const auto explained = [&](const Failure& failure) {
+    return Failure{failure.code, fmt::format("{}: {}", file.path(), failure.message)};
+  };
+  auto schema = decode(std::string_view(text).substr(name_bytes, schema_bytes));
+  if (!schema) return explained(schema.failure());
+  description.schema = std::move(*schema);
+  if (response_bytes != 0) {
+    auto response = decode(std::string_view(text).substr(name_bytes + schema_bytes));
+    if (!response) return explained(response.failure());
+    description.response = std::move(*response);
   }
-  return ServiceDescription{words.pattern, text.substr(0, name_bytes), std::move(*schema)};
+  return description;
 }
 
 Result<SharedFile> open_service_file(const Directory& directory) {
@@ -82,7 +98,9 @@ Result<SharedFile> open_service_file(const Directory& directory) {
 std::uint32_t remove_service(const Directory& services, const std::string& key,
                              const Directory& directory) {
   std::uint32_t removed = reap_ports(directory);
-  if (::unlinkat(directory.fd(), kBoardFile, 0) == 0) ++removed;
+  for (const char* page : {kBoardFile, kWorkQueueFile}) {
+    if (::unlinkat(directory.fd(), page, 0) == 0) ++removed;
+  }
   if (::unlinkat(directory.fd(), kServiceFile, 0) == 0) ++removed;
   ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);
   return removed;
@@ -158,28 +176,42 @@ Result<void> Service::enter(const ServiceDescription& description) {
                                "name",
                                file_.path(), to_string(found->pattern), found->name)};
   }
-  if (auto what = difference(description.schema, found->schema)) {
+  const auto mismatch = [](const char* which, const std::string& what) {
     return Failure{Errc::type_mismatch,
-                   fmt::format("it exists with another payload type: {}; use the same type, or "
-                               "another service name",
-                               *what)};
+                   fmt::format("it exists with another {} type: {}; use the same type, or another "
+                               "service name",
+                               which, what)};
+  };
+  if (auto what = difference(description.schema, found->schema)) {
+    return mismatch(description.response ? "request" : "payload", *what);
+  }
+  if (description.response.has_value() != found->response.has_value()) {
+    return Failure{Errc::corrupted, fmt::format("{} {} a response type; remove it", file_.path(),
+                                                found->response ? "has" : "lacks")};
+  }
+  if (!description.response) return {};
+  if (auto what = difference(*description.response, *found->response)) {
+    return mismatch("response", *what);
   }
   return {};
 }
 
 Result<void> Service::create_file(const ServiceDescription& description) {
   const std::string schema = encode(description.schema);
-  auto file =
-      SharedFile::create(directory_, file_mode(node_->options().access), FileKind::service,
-                         node_->id(), ServiceFile::kTextOffset + name_.size() + schema.size(), 0);
+  const std::string response = description.response ? encode(*description.response) : "";
+  auto file = SharedFile::create(
+      directory_, file_mode(node_->options().access), FileKind::service, node_->id(),
+      ServiceFile::kTextOffset + name_.size() + schema.size() + response.size(), 0);
   if (!file) return file.failure();
   auto& words = *file->region().at<ServiceFile>(0);
   words.pattern = description.pattern;
   words.name_bytes = static_cast<std::uint32_t>(name_.size());
   words.schema_bytes = static_cast<std::uint32_t>(schema.size());
+  words.response_schema_bytes = static_cast<std::uint32_t>(response.size());
   char* text = file->region().at<char>(ServiceFile::kTextOffset);
-  std::memcpy(text, name_.data(), name_.size());
-  std::memcpy(text + name_.size(), schema.data(), schema.size());
+  for (const std::string& part : {name_, schema, response}) {
+    text = std::copy(part.begin(), part.end(), text);
+  }
   if (auto linked = file->link(directory_, kServiceFile); !linked) return linked;
   file_ = std::move(*file);
   return {};
@@ -195,7 +227,7 @@ Result<void> Service::open_board() {
     if (!made) return made.failure();
     const FileHeader header = made->header();  // the new object takes its place
     new (made->region().data())
-        Board{.header = header, .generation = 1, .armed = 0, .bell = 0, .delivery = 0};
+        Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0};
     if (auto linked = made->link(directory_, kBoardFile); !linked) return linked;
     board = std::move(*made);
   }

@@ -185,9 +185,9 @@ TEST(Refusal, AFileOfAnotherLayoutVersion) {
       file.seekp(offsetof(FileHeader, layout_version)) << '\3';
     }
     EXPECT_TRUE(says(Subscriber<int>::create(node, "numbers").failure(), Errc::version_mismatch,
-                     {"service 'numbers'", name, "layout 3", "reads 1"}));
+                     {"service 'numbers'", name, "layout 3", "reads 2"}));
     std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(offsetof(FileHeader, layout_version)) << '\1';
+    file.seekp(offsetof(FileHeader, layout_version)) << '\2';
   }
   Subscriber<int> subscriber(node, "numbers");
   ASSERT_TRUE(publisher.publish(1));

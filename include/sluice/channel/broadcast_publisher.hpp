@@ -9,6 +9,7 @@
 #include <sluice/channel/board.hpp>
 #include <sluice/channel/broadcast.hpp>
 #include <sluice/memory/heap.hpp>
+#include <sluice/platform/clock.hpp>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,7 @@ class BroadcastPublisher {
   /// somebody sleeps.
   std::uint64_t publish(std::uint32_t slot) noexcept {
     const std::uint64_t sequence = writer_.publish(slot);  // ends with the fence that this needs:
-    board_.wake_sleepers();
+    board_.doorbell.wake(service_);
     // The next payload's line is in the caches of its last readers: ask for it now, not when it is
     // written.
     __builtin_prefetch(payloads_[writer_.next_free()], 1);

@@ -10,6 +10,7 @@
 #include <sluice/channel/board.hpp>
 #include <sluice/channel/broadcast.hpp>
 #include <sluice/core/handle_cells.hpp>
+#include <sluice/platform/clock.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,8 +72,7 @@ class BroadcastSubscriber {
   /// Takes the next sample of the publisher whose turn it is and holds it in `claim`, which must be
   /// clear. Wait-free; system calls only when ports came or went, or a publisher grew.
   [[nodiscard]] Received take(std::uint32_t claim, BroadcastReader::Want want) noexcept {
-    if (board_.generation_now() != seen_generation_) [[unlikely]]
-      refresh();
+    follow_changes();
     const std::size_t count = connections_.size();
     for (std::size_t tried = 0; tried < count; ++tried) {
       if (turn_ >= count) turn_ = 0;
@@ -104,6 +104,11 @@ class BroadcastSubscriber {
   /// Sleeps until there may be something, a publisher may have died, or `timeout` is over.
   void wait(std::chrono::nanoseconds timeout);
 
+  /// Looks into the directory if ports came or went.
+  void follow_changes() noexcept {
+    if (board_.generation_now() != seen_generation_) [[unlikely]]
+      refresh();
+  }
   /// Looks into the service's directory: who joined, who left, who died. System calls.
   void refresh() noexcept;
 

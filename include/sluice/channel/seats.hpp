@@ -29,7 +29,11 @@ inline constexpr std::uint32_t kMaxSeats = 1024;
 /// process may do that, at any time, again and again. Returns whether it was removed.
 bool reap_file(const Directory& directory, const std::string& name);
 
-/// Reaps every port file of the service. Returns how many were removed.
+/// The same for a port's file or a wake pipe in a service's directory. Before the file of a dead
+/// port goes, with its lock held, others are given what they need to go on without it.
+bool reap_port(const Directory& service, const std::string& name);
+
+/// Reaps every port file and wake pipe of the service. Returns how many were removed.
 std::uint32_t reap_ports(const Directory& service);
 
 }  // namespace sluice

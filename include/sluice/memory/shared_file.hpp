@@ -17,12 +17,26 @@
 
 namespace sluice {
 
-enum class FileKind : std::uint8_t { node = 1, service, board, publisher, subscriber, segment };
+enum class FileKind : std::uint8_t {
+  node = 1,
+  service,
+  board,
+  publisher,
+  subscriber,
+  segment,
+  client,
+  server,
+  notifier,
+  listener,
+  producer,
+  worker,
+  work_queue,
+};
 
 /// The first line of every file. Immutable once the file can be seen.
 struct FileHeader {
   static constexpr std::uint64_t kMagic = 0x0a656369756c731a;  // "\x1asluice\n"
-  static constexpr std::uint32_t kLayoutVersion = 1;
+  static constexpr std::uint32_t kLayoutVersion = 2;
   static constexpr std::uint16_t kByteOrder = 0x0102;
 
   std::uint64_t magic;

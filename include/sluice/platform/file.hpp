@@ -26,6 +26,10 @@ class File {
 
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  /// As for one that holds a lock: a forked child closes it.
+  void close_in_forked_child();
+  /// Whether this process is a forked child of the one that opened it.
+  [[nodiscard]] bool is_inherited() const noexcept;
   /// Closes the descriptor; whatever lock it holds is gone with it.
   void close() noexcept;
 
@@ -111,12 +115,21 @@ class NewFile {
   [[nodiscard]] File take() noexcept { return std::move(file_); }
 
  private:
+  friend Result<NewFile> new_pipe(const Directory& directory, mode_t mode);
+
   NewFile() = default;
 
   File file_;
   int directory_fd_ = -1;
   std::string temporary_name_;
 };
+
+/// A named pipe, open for reading and writing without blocking, that nobody sees until it is
+/// linked.
+[[nodiscard]] Result<NewFile> new_pipe(const Directory& directory, mode_t mode);
+
+/// Whether `name` is a pipe that nobody has open for reading.
+[[nodiscard]] bool is_dead_pipe(const Directory& directory, const std::string& name) noexcept;
 
 /// Removes names that `NewFile` left behind in a process that was killed.
 void remove_abandoned(const Directory& directory);

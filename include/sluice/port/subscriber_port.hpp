@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/channel/broadcast_subscriber.hpp>
+#include <sluice/channel/waitable.hpp>
 #include <sluice/core/handle_cells.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/port/options.hpp>
@@ -20,7 +21,7 @@ namespace sluice {
 
 /// Lives until it is closed and the last of its samples is given back. Thread safety: one thread at
 /// a time, except `drop`.
-class SubscriberPort {
+class SubscriberPort final : public Waitable {
  public:
   using Want = BroadcastReader::Want;
   using Connection = BroadcastSubscriber::Connection;
@@ -68,9 +69,16 @@ class SubscriberPort {
 
   /// The subscriber is gone; its samples may live on.
   void close() noexcept {
+    cut_link();
     if (is_forked()) return;  // the parent's: left as it is
     if (cells_.close()) delete this;
   }
+
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] bool is_ready() noexcept override;
+  void look() noexcept override;
 
   [[nodiscard]] std::uint64_t lost() const noexcept { return channel_->lost(); }
   [[nodiscard]] std::uint32_t publishers() noexcept;

@@ -4,14 +4,16 @@
 // lock on its file `service`; whoever gets the exclusive lock is alone, and removes the directory.
 //
 //   service, written before it can be seen
-//   offset  0        64        68           72             80
-//           | header | pattern | name bytes | schema bytes | name, schema as text |
+//   offset  0        64        68           72             76                      80
+//           | header | pattern | name bytes | schema bytes | response schema bytes | name, schemas
+//           |
 //
 // `service` disappears last: killed in the middle of the removal, the next who comes finishes it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <sluice/channel/board.hpp>
 #include <sluice/service/node_file.hpp>
 #include <sluice/service/schema.hpp>
@@ -20,9 +22,9 @@
 
 namespace sluice {
 
-enum class Pattern : std::uint32_t { publish_subscribe = 1 };
+enum class Pattern : std::uint32_t { publish_subscribe = 1, request_response, event, work_queue };
 
-/// "publish-subscribe"
+/// "publish-subscribe", "request-response", "event", "work-queue"
 [[nodiscard]] std::string_view to_string(Pattern pattern) noexcept;
 
 struct ServiceFile {
@@ -30,7 +32,7 @@ struct ServiceFile {
   Pattern pattern;
   std::uint32_t name_bytes;
   std::uint32_t schema_bytes;
-  std::uint32_t unused;
+  std::uint32_t response_schema_bytes;  ///< 0 but for request-response
 
   static constexpr std::uint64_t kTextOffset = 80;
 };
@@ -39,7 +41,8 @@ static_assert(sizeof(ServiceFile) == ServiceFile::kTextOffset);
 struct ServiceDescription {
   Pattern pattern = Pattern::publish_subscribe;
   std::string name;
-  Schema schema;
+  Schema schema;                        ///< of the payload or request; empty for events
+  std::optional<Schema> response = {};  ///< of the response, for request-response
 };
 
 /// What the `service` file in `file` says. Errors: corrupted, version_mismatch.
@@ -65,6 +68,10 @@ class Service {
   [[nodiscard]] const NodeState& node() const noexcept { return *node_; }
   /// Permissions of a port's file.
   [[nodiscard]] mode_t port_mode() const noexcept { return file_mode(node_->options().access); }
+  /// Permissions of what others than its owner write: a mailbox, a queue, a wake pipe.
+  [[nodiscard]] mode_t shared_mode() const noexcept {
+    return shared_page_mode(node_->options().access);
+  }
 
  private:
   Service(std::shared_ptr<const NodeState> node, const std::string& name)
