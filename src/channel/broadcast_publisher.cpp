@@ -26,13 +26,6 @@ constexpr std::uint64_t kReservedSubscribers = 64;
 constexpr std::uint64_t kUsualClaims = 5;
 constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
-/// The allocator's own words around a block.
-constexpr std::uint64_t kBlockOverheadBytes = 64;
-
-std::uint64_t payload_offset(std::uint64_t alignment) noexcept {
-  return std::max<std::uint64_t>(sizeof(SlotHeader), alignment);
-}
-
 /// It left meanwhile, keeps this user out, or is not a subscriber that this build can serve: its
 /// claims need not be seen. Any other failure must not pass for its absence.
 Result<void> unless_it_is_no_subscriber(const Failure& failure) {
@@ -45,10 +38,6 @@ Result<void> unless_it_is_no_subscriber(const Failure& failure) {
     default:
       return failure;
   }
-}
-
-std::uint64_t slot_alignment(std::uint64_t alignment) noexcept {
-  return std::max<std::uint64_t>(kCacheLineBytes, alignment);
 }
 
 }  // namespace
@@ -65,35 +54,30 @@ Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
   const std::uint64_t ring_offset = (sizeof(PublisherFile) + 63) / 64 * 64;
   const std::uint64_t help_offset = ring_offset + (capacity * sizeof(std::uint64_t) + 63) / 64 * 64;
   const std::uint64_t heap_offset = help_offset + kMaxSeats * sizeof(BroadcastHelp);
-  const std::uint64_t slot_bytes = payload_offset(config_.payload_alignment) +
-                                   config_.payload_bytes + kBlockOverheadBytes +
-                                   slot_alignment(config_.payload_alignment);
-  const std::uint64_t first_slots = slots_needed();
   const std::uint64_t reserved = std::max(
       kLeastReservedBytes,
-      heap_offset + (first_slots + kReservedSubscribers * kUsualClaims) * slot_bytes * 5 / 4);
+      heap_offset + SlotPool::reserved_bytes(config_.payload,
+                                             slots_needed() + kReservedSubscribers * kUsualClaims));
 
   auto file =
       SharedFile::create(service_, mode, FileKind::publisher, node, heap_offset + 1024, reserved);
   if (!file) return file.failure();
   file_ = std::move(*file);
   const FileHeader header = file_.header();  // the new object takes its place
-  words_ = new (file_.region().data()) PublisherFile{
-      .header = header,
-      .capacity = capacity,
-      .delivery = config_.lossless ? 1U : 0U,
-      .payload_bytes = config_.payload_bytes,
-      .payload_alignment = config_.payload_alignment,
-      .history = config_.history,
-      .payload_offset = static_cast<std::uint32_t>(payload_offset(config_.payload_alignment)),
-      .ring_offset = ring_offset,
-      .help_offset = help_offset,
-      .unused = {},
-      .words = {},
-      .slot_chunks = {}};
-  auto heap = Heap::create(file_, heap_offset);
-  if (!heap) return heap.failure();
-  heap_ = *heap;
+  words_ = new (file_.region().data()) PublisherFile{.header = header,
+                                                     .capacity = capacity,
+                                                     .delivery = config_.lossless ? 1U : 0U,
+                                                     .history = config_.history,
+                                                     .unused = 0,
+                                                     .ring_offset = ring_offset,
+                                                     .help_offset = help_offset,
+                                                     .unused_too = {},
+                                                     .words = {},
+                                                     .slots = {}};
+  auto pool = SlotPool::create(file_, words_->slots, heap_offset, config_.payload);
+  if (!pool) return pool.failure();
+  pool_ = std::move(*pool);
+  pool_.heap().when_short([this] { return make_room(); });
   writer_ = BroadcastWriter({.head = &words_->words,
                              .ring = file_.region().at<std::atomic<std::uint64_t>>(ring_offset),
                              .help = file_.region().at<BroadcastHelp>(help_offset),
@@ -127,10 +111,13 @@ std::uint32_t BroadcastPublisher::ring_capacity() const noexcept {
 std::uint32_t BroadcastPublisher::slots_needed() const noexcept {
   std::uint64_t claims = 0;
   for (const auto& reader : readers_) claims += reader.claims + 1;
-  const std::uint64_t slot_bytes =
-      payload_offset(config_.payload_alignment) + config_.payload_bytes + kBlockOverheadBytes;
-  const std::uint64_t slack = std::clamp<std::uint64_t>(
-      kSlackBudgetBytes / slot_bytes, 1, std::max(kLeastSlack, kSlackPerClaim * claims));
+  const std::uint64_t most = std::max(kLeastSlack, kSlackPerClaim * claims);
+  // What slices and containers take is not known, and is to come back soon.
+  const std::uint64_t slack =
+      config_.payload.shape != PayloadShape::plain
+          ? 1
+          : std::clamp<std::uint64_t>(kSlackBudgetBytes / SlotPool::slot_bytes(config_.payload), 1,
+                                      most);
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(ring_capacity() + config_.max_loans + claims + slack, kMaxSlots));
 }
@@ -139,37 +126,30 @@ Result<void> BroadcastPublisher::grow() {
   const std::uint32_t present = writer_.slots();
   const std::uint32_t needed = slots_needed();
   Result<void> added;
-  std::uint32_t slot = present;
-  payloads_.reserve(std::max(needed, present));
-  for (; slot < needed && added; ++slot) added = add_slot(slot);
+  while (pool_.size() < needed && added) added = pool_.add_slot();
+  const std::uint32_t slots = pool_.size();
   if (!added) {
-    --slot;
     failure_ = {added.error(), fmt::format("{} slots of {} bytes needed, {} there: {}", needed,
-                                           config_.payload_bytes, slot, added.failure().message)};
+                                           config_.payload.bytes, slots, added.failure().message)};
   }
-  if (slot > present) writer_.add_slots(slot - present);
+  if (slots > present) writer_.add_slots(slots - present);
   return added ? Result<void>() : Result<void>(failure_);
 }
 
-Result<void> BroadcastPublisher::add_slot(std::uint32_t slot) {
-  const std::uint32_t chunk = SlotTable::chunk_of(slot);
-  // relaxed, here and below: this process's own words; `words.slots` hands them on.
-  std::uint64_t table = words_->slot_chunks[chunk].load(std::memory_order_relaxed);
-  if (table == 0) {
-    const auto allocated =
-        heap_.allocate(SlotTable::chunk_size(chunk) * sizeof(std::uint64_t), kCacheLineBytes);
-    if (!allocated) return allocated.failure();
-    table = *allocated;
-    words_->slot_chunks[chunk].store(table, std::memory_order_relaxed);
-  }
-  const auto block = heap_.allocate(words_->payload_offset + config_.payload_bytes,
-                                    slot_alignment(config_.payload_alignment));
-  if (!block) return block.failure();
-  *file_.region().at<SlotHeader>(*block) = {};
-  file_.region().at<std::atomic<std::uint64_t>>(table)[SlotTable::index_in_chunk(slot)].store(
-      *block, std::memory_order_relaxed);
-  payloads_.push_back(file_.region().data() + *block + words_->payload_offset);
-  return {};
+std::byte* BroadcastPublisher::resize(std::uint32_t slot, std::uint64_t count) noexcept {
+  auto resized = pool_.resize(slot, count);
+  if (resized) return *resized;
+  failure_ = resized.failure();
+  return nullptr;
+}
+
+/// What free and retired slots hold is given up. Returns whether that was anything.
+bool BroadcastPublisher::make_room() noexcept {
+  const std::uint32_t before = writer_.free_slots();
+  reclaim();
+  const bool released = pool_.release_blocks(writer_.free_list());
+  return released ||
+         (pool_.layout().shape == PayloadShape::dynamic && writer_.free_slots() > before);
 }
 
 void BroadcastPublisher::refresh() noexcept {
@@ -266,11 +246,14 @@ void BroadcastPublisher::find_row(std::size_t index) {
 }
 
 void BroadcastPublisher::reclaim() noexcept {
+  const std::uint32_t before = writer_.free_slots();
   writer_.reclaim([this]() -> std::optional<std::span<BroadcastWriter::Reader>> {
     if (board_.generation_now() != seen_generation_) refresh();
     if (blind_) return std::nullopt;
     return readers_;
   });
+  if (config_.payload.shape != PayloadShape::dynamic) return;
+  for (const std::uint32_t slot : writer_.free_list().subspan(before)) pool_.clear(slot);
 }
 
 bool BroadcastPublisher::find_free() noexcept {

@@ -22,7 +22,7 @@ Failure broken(const SharedFile& file, const std::string& what) {
 }
 
 /// Whether everything that a publisher's file says of itself lies inside it.
-Result<void> check(const SharedFile& file, const BroadcastSubscriber::Config& config) {
+Result<void> check(const SharedFile& file) {
   const auto& fixed = *file.region().at<PublisherFile>(0);
   const Region& region = file.region();
   if (!std::has_single_bit(fixed.capacity) || fixed.capacity > kMaxRingCapacity) {
@@ -32,13 +32,6 @@ Result<void> check(const SharedFile& file, const BroadcastSubscriber::Config& co
       !region.contains(fixed.ring_offset, fixed.capacity * sizeof(std::uint64_t)) ||
       !region.contains(fixed.help_offset, kMaxSeats * sizeof(BroadcastHelp))) {
     return broken(file, "has a ring outside the file");
-  }
-  if (fixed.payload_bytes != config.payload_bytes ||
-      fixed.payload_alignment != config.payload_alignment ||
-      fixed.payload_offset < sizeof(SlotHeader) || fixed.payload_offset > kMaxPayloadAlignment) {
-    return broken(file, fmt::format("has payloads of {} bytes aligned to {}, needed are {} and {}",
-                                    fixed.payload_bytes, fixed.payload_alignment,
-                                    config.payload_bytes, config.payload_alignment));
   }
   return {};
 }
@@ -161,14 +154,16 @@ void BroadcastSubscriber::look_at(const std::string& name, std::uint32_t seat) {
 }
 
 Result<void> BroadcastSubscriber::connect(Connection& connection) {
-  if (auto checked = check(connection.file_, config_); !checked) return checked;
+  if (auto checked = check(connection.file_); !checked) return checked;
   connection.words_ = connection.file_.region().at<PublisherFile>(0);
   connection.incarnation_ = connection.file_.incarnation();
   connection.lossless_ = connection.words_->delivery != 0;
   // A lossless publisher does not go further than the depth, except with what it had loaned before.
   connection.depth_ = connection.lossless_ ? connection.words_->capacity
                                            : std::min(config_.depth, connection.words_->capacity);
-  if (!learn_slots(connection)) return failure_;
+  connection.slots_ = PeerSlots(connection.file_, connection.words_->slots,
+                                connection.words_->words.slots, config_.payload);
+  if (auto connected = connection.slots_.connect(); !connected) return connected;
   const auto index = free_row();
   if (!index) return index.failure();
   connection.row_ = *index;
@@ -214,42 +209,6 @@ void BroadcastSubscriber::start(Connection& connection) noexcept {
                       cursor, connection.depth_);
 }
 
-/// Reads the addresses of the slots that were added, checking each. False: the publisher is broken;
-/// it is to be given up.
-bool BroadcastSubscriber::learn_slots(Connection& connection) noexcept {
-  const PublisherFile& file = *connection.words_;
-  const auto is_inside = [&](std::uint64_t offset, std::uint64_t bytes) {
-    const Region& region = connection.file_.region();
-    if (region.contains(offset, bytes)) return true;
-    return bool(connection.file_.follow_growth()) && region.contains(offset, bytes);
-  };
-  // acquire: pairs with the release in `BroadcastWriter::add_slots`.
-  const std::uint64_t slots = file.words.slots.load(std::memory_order_acquire);
-  const std::uint64_t slot_bytes = file.payload_offset + config_.payload_bytes;
-  for (std::uint64_t slot = connection.payloads_.size(); slot < slots; ++slot) {
-    if (slot >= kMaxSlots) return false;
-    const std::uint32_t number = static_cast<std::uint32_t>(slot);
-    const std::uint32_t chunk = SlotTable::chunk_of(number);
-    // relaxed, here and below: ordered by the acquire of `slots`.
-    const std::uint64_t table = file.slot_chunks[chunk].load(std::memory_order_relaxed);
-    const std::uint64_t table_bytes = SlotTable::chunk_size(chunk) * sizeof(std::uint64_t);
-    if (table % sizeof(std::uint64_t) != 0 || !is_inside(table, table_bytes)) {
-      failure_ = broken(connection.file_, "has a slot table outside the file");
-      return false;
-    }
-    const auto* offsets = connection.file_.region().at<const std::atomic<std::uint64_t>>(table);
-    const std::uint64_t offset =
-        offsets[SlotTable::index_in_chunk(number)].load(std::memory_order_relaxed);
-    if ((offset + file.payload_offset) % config_.payload_alignment != 0 ||
-        !is_inside(offset, slot_bytes)) {
-      failure_ = broken(connection.file_, fmt::format("has slot {} outside the file", slot));
-      return false;
-    }
-    connection.payloads_.push_back(connection.file_.region().data() + offset + file.payload_offset);
-  }
-  return connection.payloads_.size() == slots;
-}
-
 bool BroadcastSubscriber::is_held(const Connection& connection) const noexcept {
   for (std::uint32_t claim = 0; claim < claimed_by_.size(); ++claim) {
     if (claimed_by_[claim] == &connection && held_.is_held(claim)) return true;
@@ -266,7 +225,10 @@ void BroadcastSubscriber::retire(std::size_t index) noexcept {
 }
 
 /// A broken publisher is not read any more, whatever it still publishes.
-BroadcastSubscriber::Received BroadcastSubscriber::give_up(std::size_t index) noexcept {
+BroadcastSubscriber::Received BroadcastSubscriber::give_up(std::size_t index,
+                                                           std::uint32_t claim) noexcept {
+  failure_ = connections_[index]->slots_.failure();
+  connections_[index]->reader_.release(claim);
   retire(index);
   return {};
 }

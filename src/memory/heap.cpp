@@ -56,18 +56,31 @@ Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignmen
   if (bytes > file_->region().reserved_bytes()) return too_large(bytes);
   void* block = best_fit(manager_).allocate_aligned(bytes, alignment);
   if (block == nullptr) {
-    if (auto grown = grow(bytes + alignment + kBlockOverheadBytes); !grown) {
+    auto grown = grow(bytes + alignment + kBlockOverheadBytes);
+    if (!grown && has_made_room()) {
+      block = best_fit(manager_).allocate_aligned(bytes, alignment);
+      if (block == nullptr) grown = grow(bytes + alignment + kBlockOverheadBytes);
+    }
+    if (block == nullptr && !grown) {
       Failure failure = grown.failure();
       failure.message = fmt::format("cannot allocate {} bytes: {}", bytes, failure.message);
       return failure;
     }
-    block = best_fit(manager_).allocate_aligned(bytes, alignment);
+    if (block == nullptr) block = best_fit(manager_).allocate_aligned(bytes, alignment);
   }
   return static_cast<std::uint64_t>(static_cast<std::byte*>(block) - file_->region().data());
 }
 
 void Heap::deallocate(std::uint64_t offset) noexcept {
   best_fit(manager_).deallocate(file_->region().data() + offset);
+}
+
+bool Heap::has_made_room() {
+  if (!make_room_) return false;
+  const auto make_room = std::exchange(make_room_, nullptr);  // it may allocate, too
+  const bool made = make_room();
+  make_room_ = make_room;
+  return made;
 }
 
 std::uint64_t Heap::free_bytes() const noexcept { return best_fit(manager_).get_free_memory(); }

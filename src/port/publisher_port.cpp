@@ -8,8 +8,8 @@ namespace sluice {
 namespace {
 
 Result<void> check(const PublisherOptions& options) {
-  const auto outside = [](const char* name, std::uint32_t value, std::uint32_t least,
-                          std::uint32_t most) {
+  const auto outside = [](const char* name, std::uint64_t value, std::uint64_t least,
+                          std::uint64_t most) {
     return Failure{
         Errc::invalid_options,
         fmt::format("PublisherOptions::{} is {}, it must be {} to {}", name, value, least, most)};
@@ -23,6 +23,9 @@ Result<void> check(const PublisherOptions& options) {
   if (options.max_loans < 1 || options.max_loans > kMaxHandles) {
     return outside("max_loans", options.max_loans, 1, kMaxHandles);
   }
+  if (options.heap_bytes > kMaxHeapBytes) {
+    return outside("heap_bytes", options.heap_bytes, 0, kMaxHeapBytes);
+  }
   const auto delivery = static_cast<std::uint32_t>(options.delivery);
   if (delivery > 1) return outside("delivery", delivery, 0, 1);
   return {};
@@ -35,13 +38,13 @@ const char* to_string(std::uint32_t delivery) {
 }  // namespace
 
 Result<PublisherPort*> PublisherPort::create(const Node& node, std::string_view service,
-                                             Schema schema, const PublisherOptions& options) {
+                                             Schema schema, const PayloadLayout& payload,
+                                             const PublisherOptions& options) {
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, fmt::format("service '{}': {}", service, failure.message)};
   };
   if (auto checked = check(options); !checked) return explained(checked.failure());
-  const BroadcastPublisher::Config config{.payload_bytes = schema.bytes,
-                                          .payload_alignment = schema.alignment,
+  const BroadcastPublisher::Config config{.payload = payload,
                                           .depth = options.depth,
                                           .history = options.history,
                                           .max_loans = options.max_loans,
@@ -66,7 +69,18 @@ Result<PublisherPort*> PublisherPort::create(const Node& node, std::string_view 
   return port.release();
 }
 
-PublisherPort::Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
+/// Gives a slice its size.
+Loaned PublisherPort::sized(Loaned loaned, std::uint64_t count) noexcept {
+  if (loaned.payload == nullptr) return loaned;
+  loaned.payload = channel_->resize(slots_[loaned.cell], count);
+  loaned.count = count;
+  if (loaned.payload != nullptr) return loaned;
+  channel_->give_back(std::exchange(slots_[loaned.cell], kNoSlot));
+  cells_.withdraw(loaned.cell);
+  return {.error = fail(channel_->failure().code)};
+}
+
+Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
     const Loaned loaned = loan();

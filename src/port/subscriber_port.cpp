@@ -22,13 +22,13 @@ Result<void> check(const SubscriberOptions& options) {
 }  // namespace
 
 Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_view service,
-                                               Schema schema, const SubscriberOptions& options) {
+                                               Schema schema, const PayloadLayout& payload,
+                                               const SubscriberOptions& options) {
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, fmt::format("service '{}': {}", service, failure.message)};
   };
   if (auto checked = check(options); !checked) return explained(checked.failure());
-  const BroadcastSubscriber::Config config{.payload_bytes = schema.bytes,
-                                           .payload_alignment = schema.alignment,
+  const BroadcastSubscriber::Config config{.payload = payload,
                                            .depth = options.depth,
                                            .history = options.history,
                                            .max_borrowed = options.max_borrowed};
@@ -46,7 +46,7 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_vie
   return port.release();
 }
 
-SubscriberPort::Borrowed SubscriberPort::wait(std::chrono::nanoseconds timeout) noexcept {
+Borrowed SubscriberPort::wait(std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
     const Borrowed borrowed = receive(Want::oldest);

@@ -199,6 +199,11 @@ Schema make_schema(std::string_view spelling, const MemberInfo& info) {
   return schema;
 }
 
+Schema slice_schema(Schema element) {
+  element.type_name = shortened(element.type_name + "[]");
+  return element;
+}
+
 // --- text ---------------------------------------------------------------------------------------
 
 namespace {

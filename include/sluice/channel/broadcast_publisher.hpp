@@ -8,7 +8,7 @@
 #include <memory>
 #include <sluice/channel/board.hpp>
 #include <sluice/channel/broadcast.hpp>
-#include <sluice/memory/heap.hpp>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/platform/clock.hpp>
 #include <string>
 #include <vector>
@@ -19,8 +19,7 @@ namespace sluice {
 class BroadcastPublisher {
  public:
   struct Config {
-    std::uint64_t payload_bytes = 0;
-    std::uint64_t payload_alignment = 1;
+    PayloadLayout payload;
     std::uint32_t depth = 1;    ///< the ring has at least so many entries
     std::uint32_t history = 0;  ///< and so many
     std::uint32_t max_loans = 1;
@@ -58,8 +57,19 @@ class BroadcastPublisher {
     return Errc::ok;
   }
 
-  [[nodiscard]] std::byte* payload(std::uint32_t slot) const noexcept { return payloads_[slot]; }
-  void give_back(std::uint32_t slot) noexcept { writer_.give_back(slot); }
+  [[nodiscard]] std::byte* payload(std::uint32_t slot) const noexcept {
+    return pool_.payload(slot);
+  }
+  /// Slices: room for `count` elements in a slot from `acquire`. Null where there is no memory,
+  /// with `failure()`.
+  [[nodiscard]] std::byte* resize(std::uint32_t slot, std::uint64_t count) noexcept;
+  /// Dynamic payloads: the slot holds an object now, made with `heap()`.
+  void set_built(std::uint32_t slot) noexcept { pool_.set_built(slot); }
+  [[nodiscard]] Heap& heap() noexcept { return pool_.heap(); }
+  void give_back(std::uint32_t slot) noexcept {
+    pool_.clear(slot);
+    writer_.give_back(slot);
+  }
 
   /// Publishes a slot from `acquire`; returns the sequence number. Wait-free; a system call only if
   /// somebody sleeps.
@@ -68,7 +78,7 @@ class BroadcastPublisher {
     board_.doorbell.wake(service_);
     // The next payload's line is in the caches of its last readers: ask for it now, not when it is
     // written.
-    __builtin_prefetch(payloads_[writer_.next_free()], 1);
+    __builtin_prefetch(pool_.payload(writer_.next_free()), 1);
     return sequence;
   }
 
@@ -106,8 +116,8 @@ class BroadcastPublisher {
   [[nodiscard]] std::uint32_t ring_capacity() const noexcept;
   [[nodiscard]] std::uint32_t slots_needed() const noexcept;
   Result<void> grow();
-  Result<void> add_slot(std::uint32_t slot);
   void reclaim() noexcept;
+  bool make_room() noexcept;
   bool find_free() noexcept;
   bool has_room(std::uint32_t loans) noexcept;
 
@@ -115,11 +125,10 @@ class BroadcastPublisher {
   Board& board_;
   Config config_;
   SharedFile file_;
-  Heap heap_;
+  SlotPool pool_;
   std::string name_;
   PublisherFile* words_ = nullptr;
   BroadcastWriter writer_;
-  std::vector<std::byte*> payloads_;  // by slot
   std::uint64_t seen_generation_ = 0;
   std::uint64_t checked_head_ = 0;  // published when the generation was last found unchanged
   std::uint64_t lap_limit_ = UINT64_MAX;

@@ -22,8 +22,7 @@ namespace sluice {
 class BroadcastSubscriber {
  public:
   struct Config {
-    std::uint64_t payload_bytes = 0;
-    std::uint64_t payload_alignment = 1;
+    PayloadLayout payload;
     std::uint32_t depth = 1;    ///< trails a publisher by so many samples at most
     std::uint32_t history = 0;  ///< old samples to start with
     std::uint32_t max_borrowed = 1;
@@ -32,7 +31,10 @@ class BroadcastSubscriber {
   /// One publisher. Lives until it is gone, drained, and every sample of it was given back.
   class Connection {
    public:
-    void release(std::uint32_t claim) noexcept { reader_.release(claim); }
+    /// The word that holds a claim until it is set to 0 (release).
+    [[nodiscard]] std::atomic<std::uint64_t>& claim_word(std::uint32_t claim) const noexcept {
+      return reader_.claim_word(claim);
+    }
     [[nodiscard]] std::uint64_t publisher() const noexcept { return incarnation_; }
 
    private:
@@ -41,7 +43,7 @@ class BroadcastSubscriber {
     SharedFile file_;
     const PublisherFile* words_ = nullptr;
     BroadcastReader reader_;
-    std::vector<const std::byte*> payloads_;  // by slot, each checked once
+    PeerSlots slots_;
     std::uint64_t incarnation_ = 0;
     std::uint64_t inode_ = 0;
     std::uint64_t row_ = 0;
@@ -54,7 +56,7 @@ class BroadcastSubscriber {
 
   struct Received {
     Connection* connection = nullptr;  ///< null: nothing there
-    const std::byte* payload = nullptr;
+    PeerSlots::Payload payload;
     std::uint64_t sequence = 0;
   };
 
@@ -78,20 +80,16 @@ class BroadcastSubscriber {
       if (turn_ >= count) turn_ = 0;
       Connection& connection = *connections_[turn_++];
       const BroadcastReader::Taken taken =
-          connection.reader_.take(claim, want, [&connection](std::uint32_t slot) {
-            if (slot < connection.payloads_.size()) __builtin_prefetch(connection.payloads_[slot]);
+          connection.reader_.take(claim, want, [&slots = connection.slots_](std::uint32_t slot) {
+            if (const auto* payload = slots.peek(slot)) __builtin_prefetch(payload);
           });
       if (taken.slot == kNoSlot) continue;
-      if (taken.slot >= connection.payloads_.size()) [[unlikely]] {
-        // The publisher grew.
-        if (!learn_slots(connection) || taken.slot >= connection.payloads_.size()) {
-          connection.release(claim);
-          return give_up(turn_ - 1);
-        }
-      }
+      const PeerSlots::Payload payload = connection.slots_.payload(taken.slot);
+      if (payload.data == nullptr) [[unlikely]]
+        return give_up(turn_ - 1, claim);
       claimed_by_[claim] = &connection;
       if (connection.lossless_) wake_publisher();
-      return {&connection, connection.payloads_[taken.slot], taken.position};
+      return {&connection, payload, taken.position};
     }
     if (gone_ != 0) [[unlikely]]
       drop_drained();
@@ -132,8 +130,7 @@ class BroadcastSubscriber {
   Result<void> connect(Connection& connection);
   Result<std::uint64_t> free_row();
   void start(Connection& connection) noexcept;
-  bool learn_slots(Connection& connection) noexcept;
-  Received give_up(std::size_t index) noexcept;
+  Received give_up(std::size_t index, std::uint32_t claim) noexcept;
   void retire(std::size_t index) noexcept;
   void drop_drained() noexcept;
   void wake_publisher() noexcept;

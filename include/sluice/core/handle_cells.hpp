@@ -35,8 +35,10 @@ class HandleCells {
   }
 
   /// The first cell that is free, now held; kNone where there is none.
-  [[nodiscard]] std::uint32_t acquire() noexcept {
-    for (std::uint32_t i = 0; i < count_; ++i) {
+  [[nodiscard]] std::uint32_t acquire() noexcept { return acquire(0, count_); }
+  /// The same among the cells from `first` up to `end`, for ports with several kinds of handles.
+  [[nodiscard]] std::uint32_t acquire(std::uint32_t first, std::uint32_t end) noexcept {
+    for (std::uint32_t i = first; i < end; ++i) {
       if (is_held(i)) continue;
       // relaxed: the handle is passed on by other means.
       cells_[i].store(kHeld, std::memory_order_relaxed);

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <sluice/memory/shared_file.hpp>
+#include <utility>
 
 namespace sluice {
 
@@ -23,6 +25,9 @@ class Heap {
   /// two, at most a page). Errors: Errc::no_memory and Errc::no_address_space, with what was needed
   /// and what there is, Errc::invalid_options for another alignment; nothing has changed then.
   [[nodiscard]] Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
+  /// `make_room()` is called when memory is short, before `allocate` gives up; it may deallocate,
+  /// and returns whether it did.
+  void when_short(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
   /// Gives back what `allocate` returned.
   void deallocate(std::uint64_t offset) noexcept;
 
@@ -34,9 +39,11 @@ class Heap {
  private:
   [[nodiscard]] Failure too_large(std::uint64_t bytes) const;
   Result<void> grow(std::uint64_t block_bytes);
+  bool has_made_room();
 
   SharedFile* file_ = nullptr;
   std::uint64_t offset_ = 0;
+  std::function<bool()> make_room_;
   void* manager_ = nullptr;  ///< the allocation algorithm's header, at `offset_`
 };
 

@@ -13,6 +13,9 @@ enum class Delivery : std::uint32_t {
   lossless,  ///< `loan` finds no room until it has read on. A dead subscriber is not waited for.
 };
 
+/// The most address space that can be asked for: 1 TiB.
+inline constexpr std::uint64_t kMaxHeapBytes = std::uint64_t{1} << 40;
+
 /// Everything that a publisher has: a subscriber's default depth and history.
 inline constexpr std::uint32_t kAll = UINT32_MAX;
 
@@ -28,6 +31,10 @@ struct PublisherOptions {
   /// A service has one policy; its first publisher decides, others are refused with
   /// Errc::delivery_mismatch.
   Delivery delivery = Delivery::latest;
+  /// Address space, which costs nothing, for slices and for what containers in payloads take: the
+  /// most that the samples in the ring and in the hands of subscribers can have together. In bytes,
+  /// up to 1 TiB. Memory is taken from the system as payloads need it.
+  std::uint64_t heap_bytes = std::uint64_t{16} << 30;
 };
 
 struct SubscriberOptions {

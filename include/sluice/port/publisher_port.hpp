@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/channel/broadcast_publisher.hpp>
-#include <sluice/core/handle_cells.hpp>
-#include <sluice/platform/process.hpp>
+#include <sluice/port/handle_owner.hpp>
+#include <sluice/port/loan.hpp>
 #include <sluice/port/options.hpp>
 #include <sluice/service/node.hpp>
 #include <sluice/service/service.hpp>
@@ -19,19 +19,14 @@
 
 namespace sluice {
 
-/// Lives until it is closed and the last of its loans is given back. Thread safety: one thread at a
-/// time, except `drop`.
-class PublisherPort {
+/// Thread safety: one thread at a time, except `drop`.
+class PublisherPort final : public HandleOwner {
  public:
-  struct Loaned {
-    std::byte* payload = nullptr;  ///< null: none
-    std::uint32_t cell = 0;
-    Errc error = Errc::ok;
-  };
+  ~PublisherPort() override = default;
 
-  /// Payloads have the size and alignment of `schema`. Errors: see `Publisher::Publisher`.
+  /// Errors: see `Publisher::Publisher`.
   [[nodiscard]] static Result<PublisherPort*> create(const Node& node, std::string_view service,
-                                                     Schema schema,
+                                                     Schema schema, const PayloadLayout& payload,
                                                      const PublisherOptions& options);
 
   [[nodiscard]] Loaned loan() noexcept {
@@ -51,9 +46,20 @@ class PublisherPort {
     }
     return {.payload = channel_->payload(slots_[cell]), .cell = cell};
   }
+  /// A slice of `count` elements.
+  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept { return sized(loan(), count); }
 
   /// Waits for room, at most `timeout`, where there is none under lossless delivery.
   [[nodiscard]] Loaned loan_for(std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] Loaned loan_slice_for(std::chrono::nanoseconds timeout,
+                                      std::uint64_t count) noexcept {
+    return sized(loan_for(timeout), count);
+  }
+
+  /// Dynamic payloads: where their containers are to take memory from, …
+  [[nodiscard]] Heap& heap() noexcept { return channel_->heap(); }
+  /// … and that one is in the slot of `cell` now.
+  void set_built(std::uint32_t cell) noexcept { channel_->set_built(slots_[cell]); }
 
   /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(std::uint32_t cell) noexcept {
@@ -65,19 +71,6 @@ class PublisherPort {
     return sequence;
   }
 
-  /// Gives a loan back unpublished. Any thread.
-  void drop(std::uint32_t cell) noexcept {
-    if (is_forked()) [[unlikely]]
-      return;
-    if (cells_.give_back(cell)) delete this;
-  }
-
-  /// The publisher is gone; its loans may live on.
-  void close() noexcept {
-    if (is_forked()) return;  // the parent's: left as it is
-    if (cells_.close()) delete this;
-  }
-
   [[nodiscard]] std::uint32_t subscribers() noexcept;
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
   [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
@@ -85,21 +78,18 @@ class PublisherPort {
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
-  PublisherPort(const PublisherOptions& options)
-      : lossless_(options.delivery == Delivery::lossless),
-        cells_(options.max_loans),
-        slots_(options.max_loans, kNoSlot),
-        fork_generation_(fork_generation()) {}
+  explicit PublisherPort(const PublisherOptions& options)
+      : HandleOwner(options.max_loans),
+        lossless_(options.delivery == Delivery::lossless),
+        slots_(options.max_loans, kNoSlot) {}
 
-  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
+  [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
   Errc fail(Errc code) noexcept;
   Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 
   bool lossless_;
-  HandleCells cells_;
   std::vector<std::uint32_t> slots_;  // by cell
-  std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<BroadcastPublisher> channel_;
   Failure failure_;

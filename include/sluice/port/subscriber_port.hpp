@@ -10,33 +10,24 @@
 #include <memory>
 #include <sluice/channel/broadcast_subscriber.hpp>
 #include <sluice/channel/waitable.hpp>
-#include <sluice/core/handle_cells.hpp>
-#include <sluice/platform/process.hpp>
+#include <sluice/port/handle_owner.hpp>
 #include <sluice/port/options.hpp>
+#include <sluice/port/sample.hpp>
 #include <sluice/service/node.hpp>
 #include <sluice/service/service.hpp>
 #include <string_view>
 
 namespace sluice {
 
-/// Lives until it is closed and the last of its samples is given back. Thread safety: one thread at
-/// a time, except `drop`.
-class SubscriberPort final : public Waitable {
+/// Thread safety: one thread at a time, except `drop`.
+class SubscriberPort final : public HandleOwner, public Waitable {
  public:
   using Want = BroadcastReader::Want;
-  using Connection = BroadcastSubscriber::Connection;
+  ~SubscriberPort() override = default;
 
-  struct Borrowed {
-    const std::byte* payload = nullptr;  ///< null: none
-    Connection* connection = nullptr;
-    std::uint64_t sequence = 0;
-    std::uint32_t cell = 0;
-    Errc error = Errc::ok;
-  };
-
-  /// Payloads have the size and alignment of `schema`. Errors: see `Subscriber::Subscriber`.
+  /// Errors: see `Subscriber::Subscriber`.
   [[nodiscard]] static Result<SubscriberPort*> create(const Node& node, std::string_view service,
-                                                      Schema schema,
+                                                      Schema schema, const PayloadLayout& payload,
                                                       const SubscriberOptions& options);
 
   [[nodiscard]] Borrowed receive(Want want) noexcept {
@@ -50,29 +41,16 @@ class SubscriberPort final : public Waitable {
       cells_.withdraw(cell);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
     }
-    return {.payload = received.payload,
-            .connection = received.connection,
+    return {.payload = received.payload.data,
+            .count = received.payload.count,
+            .claim = &received.connection->claim_word(cell),
             .sequence = received.sequence,
+            .publisher = received.connection->publisher(),
             .cell = cell};
   }
 
   /// Sleeps until there is something, at most `timeout`.
   [[nodiscard]] Borrowed wait(std::chrono::nanoseconds timeout) noexcept;
-
-  /// Gives a sample back. Any thread.
-  void drop(Connection* connection, std::uint32_t cell) noexcept {
-    if (is_forked()) [[unlikely]]
-      return;
-    connection->release(cell);
-    if (cells_.give_back(cell)) delete this;
-  }
-
-  /// The subscriber is gone; its samples may live on.
-  void close() noexcept {
-    cut_link();
-    if (is_forked()) return;  // the parent's: left as it is
-    if (cells_.close()) delete this;
-  }
 
   [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
   [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
@@ -86,16 +64,13 @@ class SubscriberPort final : public Waitable {
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
-  SubscriberPort(const SubscriberOptions& options)
-      : cells_(options.max_borrowed), fork_generation_(fork_generation()) {}
+  explicit SubscriberPort(const SubscriberOptions& options) : HandleOwner(options.max_borrowed) {}
 
-  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
+  void before_close() noexcept override { cut_link(); }
   Errc fail() noexcept;
   Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 
-  HandleCells cells_;
-  std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<BroadcastSubscriber> channel_;
   Failure failure_;

@@ -159,6 +159,10 @@ class BroadcastWriter {
     return static_cast<std::uint32_t>(marks_.size());
   }
   [[nodiscard]] std::uint32_t free_slots() const noexcept { return free_count_; }
+  /// The free slots; the one that became free last is at the end.
+  [[nodiscard]] std::span<const std::uint32_t> free_list() const noexcept {
+    return {free_.data(), free_count_};
+  }
   [[nodiscard]] std::uint64_t published() const noexcept { return published_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return words_.capacity; }
 
@@ -356,6 +360,10 @@ class BroadcastReader {
   void release(std::uint32_t claim) noexcept {
     // release: pairs with the acquire in `reclaim`; the payload was read before.
     words_.row->claims()[claim].store(0, std::memory_order_release);
+  }
+  /// What `release` stores 0 into.
+  [[nodiscard]] std::atomic<std::uint64_t>& claim_word(std::uint32_t claim) const noexcept {
+    return words_.row->claims()[claim];
   }
 
  private:

@@ -67,12 +67,16 @@ inline constexpr std::uint32_t kMaxFieldDepth = 31;    ///< Deeper members are n
 /// The schema of what `info` describes; see `schema_of<T>()`. Allocates.
 [[nodiscard]] Schema make_schema(std::string_view spelling, const MemberInfo& info);
 
-/// The schema of payload type `T`. For slices, of their element type.
+/// The schema of payload type `T`.
 template <typename T>
 [[nodiscard]] Schema schema_of() {
   static_assert(require_payload<T>());
   return make_schema(type_spelling<T>, payload_info<T>);
 }
+
+/// The schema of slices, of whose elements `element` is the schema: named "float[]", otherwise the
+/// same.
+[[nodiscard]] Schema slice_schema(Schema element);
 
 /// `schema` as text, the same on every machine. Format, with numbers in decimal and each name
 /// preceded by its length in bytes:

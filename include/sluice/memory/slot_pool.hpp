@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An owner's slots, in which payloads lie, and the view that a peer has of them. Slots are
+// numbered, stay where they are, and are only ever added; which of them are free is for the owner
+// to know.
+//
+//   slot:   | sequence (reserved) | bytes (reserved) | … payload at payload_offset |
+//
+// What a payload is:
+//   plain    the object itself, its bytes all there is to it
+//   slice    {offset, count} of a block of elements elsewhere in the file, kept for the next
+//   payload dynamic  an object whose containers take further blocks of the file, and give them back
+//   when the
+//            owner destroys it
+//
+// The offset of each slot is in a table that grows in chunks: chunk k holds 64 * 2^k offsets. How
+// many slots there are is another word of the owner's, which it stores (release) after the table,
+// and its peers load (acquire) before they look.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <sluice/memory/heap.hpp>
+#include <sluice/memory/shared_file.hpp>
+#include <sluice/platform/cache_line.hpp>
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+inline constexpr std::uint64_t kMaxPayloadAlignment = 4096;
+
+enum class PayloadShape : std::uint32_t { plain, slice, dynamic };
+
+/// Payloads as both sides must agree on them, and how this process ends one.
+struct PayloadLayout {
+  std::uint64_t bytes = 0;  ///< of a payload; of an element for slices
+  std::uint64_t alignment = 1;
+  PayloadShape shape = PayloadShape::plain;
+  /// Address space for slices and what containers take, beside the slots.
+  std::uint64_t heap_bytes = 0;
+  /// Owner, dynamic: the destructor.
+  void (*destroy)(void* payload) = nullptr;
+  /// Peer, dynamic: whether the payload's containers lie inside [begin, begin + bytes).
+  bool (*check)(const void* payload, const std::byte* begin, std::size_t bytes) = nullptr;
+};
+
+/// In front of every payload. The place of the form that waits for one cache line instead of two.
+struct SlotHeader {
+  std::uint64_t sequence;  ///< 0 in this layout
+  std::uint64_t bytes;     ///< 0 in this layout
+};
+static_assert(sizeof(SlotHeader) == 16);
+
+/// A slice's payload in its slot.
+struct SliceWords {
+  std::uint64_t offset;  ///< of the first element, from the start of the file
+  std::uint64_t count;   ///< elements
+};
+static_assert(sizeof(SliceWords) == 16);
+
+/// In the owner's file, written by it alone.
+struct SlotTable {
+  static constexpr std::uint32_t kChunks = 19;  // 64 * (2^19 - 1) slots
+  static constexpr std::uint32_t kFirst = 64;
+
+  std::uint64_t payload_bytes;  ///< of an element for slices
+  std::uint64_t payload_alignment;
+  std::uint32_t payload_offset;  ///< from the start of a slot
+  PayloadShape shape;
+  std::atomic<std::uint64_t> chunks[kChunks];  ///< offset of each chunk of the table
+
+  static constexpr std::uint32_t chunk_of(std::uint32_t slot) noexcept {
+    return static_cast<std::uint32_t>(std::bit_width(slot / kFirst + 1)) - 1;
+  }
+  static constexpr std::uint32_t chunk_size(std::uint32_t chunk) noexcept {
+    return kFirst << chunk;
+  }
+  static constexpr std::uint32_t index_in_chunk(std::uint32_t slot) noexcept {
+    return slot - kFirst * ((1U << chunk_of(slot)) - 1);
+  }
+};
+static_assert(sizeof(SlotTable) == 176 && offsetof(SlotTable, chunks) == 24);
+static_assert(SlotTable::chunk_of(0) == 0 && SlotTable::chunk_of(63) == 0);
+static_assert(SlotTable::chunk_of(64) == 1 && SlotTable::index_in_chunk(64) == 0);
+static_assert(SlotTable::chunk_of(191) == 1 && SlotTable::index_in_chunk(191) == 127);
+
+/// The owner's side. Thread safety: none.
+class SlotPool {
+ public:
+  SlotPool() = default;
+  /// Prepares `table`, and an empty heap that begins at `heap_offset` of `file`. Both must outlive
+  /// the pool, and the file must not be moved.
+  [[nodiscard]] static Result<SlotPool> create(SharedFile& file, SlotTable& table,
+                                               std::uint64_t heap_offset,
+                                               const PayloadLayout& layout);
+
+  /// Bytes of a slot, at most; without the blocks of slices and containers.
+  [[nodiscard]] static std::uint64_t slot_bytes(const PayloadLayout& layout) noexcept;
+  /// Address space that `slots` slots and the layout's heap may take.
+  [[nodiscard]] static std::uint64_t reserved_bytes(const PayloadLayout& layout,
+                                                    std::uint64_t slots) noexcept;
+
+  /// Adds the slot `size()`. Peers see it once the owner has stored the new number of slots.
+  /// Errors: no_memory, no_address_space.
+  [[nodiscard]] Result<void> add_slot();
+  [[nodiscard]] std::uint32_t size() const noexcept {
+    return static_cast<std::uint32_t>(payloads_.size());
+  }
+  [[nodiscard]] std::byte* payload(std::uint32_t slot) const noexcept { return payloads_[slot]; }
+
+  /// Slices: makes room for `count` elements in a slot that nobody reads; returns the first. Keeps
+  /// the block that the slot has if it is large enough. Errors: no_memory, no_address_space.
+  [[nodiscard]] Result<std::byte*> resize(std::uint32_t slot, std::uint64_t count);
+  /// Slices: gives back the blocks of slots that nobody reads. Returns whether there were any.
+  bool release_blocks(std::span<const std::uint32_t> slots) noexcept;
+
+  /// Dynamic: the slot holds an object from now on, …
+  void set_built(std::uint32_t slot) noexcept {
+    if (!built_.empty()) built_[slot] = true;
+  }
+  /// … which is destroyed here, in a slot that nobody reads.
+  void clear(std::uint32_t slot) noexcept {
+    if (!built_.empty() && built_[slot]) destroy(slot);
+  }
+
+  [[nodiscard]] Heap& heap() noexcept { return heap_; }
+  [[nodiscard]] const PayloadLayout& layout() const noexcept { return layout_; }
+
+ private:
+  void destroy(std::uint32_t slot) noexcept;
+
+  SharedFile* file_ = nullptr;
+  SlotTable* table_ = nullptr;
+  PayloadLayout layout_;
+  Heap heap_;
+  std::vector<std::byte*> payloads_;        // by slot
+  std::vector<std::uint64_t> block_bytes_;  // by slot; of slices
+  std::vector<bool> built_;                 // by slot; of dynamic payloads
+};
+
+/// A peer's side. What it reads in the owner's file it checks. Thread safety: none.
+class PeerSlots {
+ public:
+  struct Payload {
+    const std::byte* data = nullptr;  ///< null: the owner is broken, see `failure()`
+    std::uint64_t count = 1;          ///< elements of a slice
+  };
+
+  PeerSlots() = default;
+  /// `table` and `count`, the number of slots, lie in `file`; which must outlive this and stay.
+  PeerSlots(SharedFile& file, const SlotTable& table, const std::atomic<std::uint64_t>& count,
+            const PayloadLayout& layout) noexcept
+      : file_(&file), table_(&table), count_(&count), layout_(layout) {}
+
+  /// Whether the owner's payloads are what this side expects, and all slots lie inside the file.
+  /// Errors: corrupted.
+  [[nodiscard]] Result<void> connect();
+
+  [[nodiscard]] std::size_t size() const noexcept { return payloads_.size(); }
+  /// For a hint to the cache: where the slot's payload is, null if it is not known yet.
+  [[nodiscard]] const std::byte* peek(std::uint32_t slot) const noexcept {
+    return slot < payloads_.size() ? payloads_[slot] : nullptr;
+  }
+  /// The payload in a slot that this side has claimed. Wait-free; system calls only when the
+  /// owner's file has grown.
+  [[nodiscard]] Payload payload(std::uint32_t slot) noexcept {
+    if (slot >= payloads_.size()) [[unlikely]] {
+      if (!learn() || slot >= payloads_.size()) return none();
+    }
+    if (layout_.shape == PayloadShape::plain) [[likely]]
+      return {payloads_[slot]};
+    return look_into(payloads_[slot]);
+  }
+  /// Why there was no payload.
+  [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
+
+ private:
+  bool learn() noexcept;
+  [[nodiscard]] Payload none() noexcept;
+  [[nodiscard]] Payload look_into(const std::byte* payload) noexcept;
+  [[nodiscard]] bool is_inside(std::uint64_t offset, std::uint64_t bytes) noexcept;
+  [[nodiscard]] Failure broken(const std::string& what) const;
+
+  SharedFile* file_ = nullptr;
+  const SlotTable* table_ = nullptr;
+  const std::atomic<std::uint64_t>* count_ = nullptr;
+  PayloadLayout layout_;
+  std::vector<const std::byte*> payloads_;  // by slot, each checked once
+  Failure failure_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <sluice/memory/slot_pool.hpp>
+
+namespace sluice {
+namespace {
+
+/// The allocator's own words around a block.
+constexpr std::uint64_t kBlockOverheadBytes = 64;
+
+std::uint64_t payload_bytes(const PayloadLayout& layout) noexcept {
+  return layout.shape == PayloadShape::slice ? sizeof(SliceWords) : layout.bytes;
+}
+
+std::uint64_t payload_alignment(const PayloadLayout& layout) noexcept {
+  return layout.shape == PayloadShape::slice ? alignof(SliceWords) : layout.alignment;
+}
+
+std::uint64_t payload_offset(const PayloadLayout& layout) noexcept {
+  return std::max<std::uint64_t>(sizeof(SlotHeader), payload_alignment(layout));
+}
+
+std::uint64_t slot_alignment(const PayloadLayout& layout) noexcept {
+  return std::max<std::uint64_t>(kCacheLineBytes, payload_alignment(layout));
+}
+
+/// Elements that are read by vector instructions or shared with nobody else's writes.
+std::uint64_t element_alignment(const PayloadLayout& layout) noexcept {
+  return std::max<std::uint64_t>(kCacheLineBytes, layout.alignment);
+}
+
+}  // namespace
+
+std::uint64_t SlotPool::slot_bytes(const PayloadLayout& layout) noexcept {
+  return payload_offset(layout) + payload_bytes(layout) + kBlockOverheadBytes;
+}
+
+std::uint64_t SlotPool::reserved_bytes(const PayloadLayout& layout, std::uint64_t slots) noexcept {
+  const std::uint64_t heap = layout.shape == PayloadShape::plain ? 0 : layout.heap_bytes;
+  return slots * (slot_bytes(layout) + slot_alignment(layout)) * 5 / 4 + heap;
+}
+
+Result<SlotPool> SlotPool::create(SharedFile& file, SlotTable& table, std::uint64_t heap_offset,
+                                  const PayloadLayout& layout) {
+  SlotPool pool;
+  pool.file_ = &file;
+  pool.table_ = &table;
+  pool.layout_ = layout;
+  table.payload_bytes = layout.bytes;
+  table.payload_alignment = layout.alignment;
+  table.payload_offset = static_cast<std::uint32_t>(payload_offset(layout));
+  table.shape = layout.shape;
+  auto heap = Heap::create(file, heap_offset);
+  if (!heap) return heap.failure();
+  pool.heap_ = std::move(*heap);
+  return pool;
+}
+
+Result<void> SlotPool::add_slot() {
+  const std::uint32_t slot = size();
+  const std::uint32_t chunk = SlotTable::chunk_of(slot);
+  // relaxed, here and below: this process's own words; the number of slots hands them on.
+  std::uint64_t offsets = table_->chunks[chunk].load(std::memory_order_relaxed);
+  if (offsets == 0) {
+    const auto allocated =
+        heap_.allocate(SlotTable::chunk_size(chunk) * sizeof(std::uint64_t), kCacheLineBytes);
+    if (!allocated) return allocated.failure();
+    offsets = *allocated;
+    table_->chunks[chunk].store(offsets, std::memory_order_relaxed);
+  }
+  const auto block =
+      heap_.allocate(payload_offset(layout_) + payload_bytes(layout_), slot_alignment(layout_));
+  if (!block) return block.failure();
+  *file_->region().at<SlotHeader>(*block) = {};
+  file_->region().at<std::atomic<std::uint64_t>>(offsets)[SlotTable::index_in_chunk(slot)].store(
+      *block, std::memory_order_relaxed);
+  std::byte* payload = file_->region().data() + *block + payload_offset(layout_);
+  if (layout_.shape == PayloadShape::slice) {
+    *reinterpret_cast<SliceWords*>(payload) = {};
+    block_bytes_.push_back(0);
+  }
+  if (layout_.shape == PayloadShape::dynamic) built_.push_back(false);
+  payloads_.push_back(payload);
+  return {};
+}
+
+Result<std::byte*> SlotPool::resize(std::uint32_t slot, std::uint64_t count) {
+  auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
+  std::byte* const base = file_->region().data();
+  if (layout_.bytes != 0 && count > file_->region().reserved_bytes() / layout_.bytes) {
+    return Failure{Errc::no_address_space,
+                   fmt::format("cannot loan {} elements of {} bytes: {} bytes of address space are "
+                               "reserved; raise heap_bytes",
+                               count, layout_.bytes, file_->region().reserved_bytes())};
+  }
+  const std::uint64_t bytes = count * layout_.bytes;
+  if (bytes > block_bytes_[slot] || words.offset == 0) {
+    const std::uint32_t slots[] = {slot};
+    release_blocks(slots);
+    const std::uint64_t wanted = std::max<std::uint64_t>(bytes, kCacheLineBytes);
+    const auto block = heap_.allocate(wanted, element_alignment(layout_));
+    if (!block) return block.failure();
+    words.offset = *block;
+    block_bytes_[slot] = wanted;
+  }
+  words.count = count;
+  return base + words.offset;
+}
+
+bool SlotPool::release_blocks(std::span<const std::uint32_t> slots) noexcept {
+  bool any = false;
+  if (layout_.shape != PayloadShape::slice) return any;
+  for (const std::uint32_t slot : slots) {
+    auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
+    if (words.offset == 0) continue;
+    heap_.deallocate(words.offset);
+    words = {};
+    block_bytes_[slot] = 0;
+    any = true;
+  }
+  return any;
+}
+
+void SlotPool::destroy(std::uint32_t slot) noexcept {
+  built_[slot] = false;
+  layout_.destroy(payloads_[slot]);
+}
+
+Failure PeerSlots::broken(const std::string& what) const {
+  return {Errc::corrupted,
+          fmt::format("{} {}; its owner is broken, restart it", file_->path(), what)};
+}
+
+Result<void> PeerSlots::connect() {
+  const SlotTable& table = *table_;
+  if (table.payload_bytes != layout_.bytes || table.payload_alignment != layout_.alignment ||
+      table.shape != layout_.shape || table.payload_offset != payload_offset(layout_)) {
+    return broken(fmt::format("has payloads of {} bytes aligned to {}, needed are {} and {}",
+                              table.payload_bytes, table.payload_alignment, layout_.bytes,
+                              layout_.alignment));
+  }
+  if (!learn()) return failure_;
+  return {};
+}
+
+bool PeerSlots::is_inside(std::uint64_t offset, std::uint64_t bytes) noexcept {
+  if (file_->region().contains(offset, bytes)) return true;
+  return bool(file_->follow_growth()) && file_->region().contains(offset, bytes);
+}
+
+/// Reads the offsets of the slots that were added, checking each.
+bool PeerSlots::learn() noexcept {
+  // acquire: pairs with the release of the number of slots, which comes after the table.
+  const std::uint64_t slots = count_->load(std::memory_order_acquire);
+  const std::uint64_t bytes = payload_offset(layout_) + payload_bytes(layout_);
+  for (std::uint64_t slot = payloads_.size(); slot < slots; ++slot) {
+    const auto number = static_cast<std::uint32_t>(slot);
+    if (slot >= UINT32_MAX || SlotTable::chunk_of(number) >= SlotTable::kChunks) {
+      failure_ = broken(fmt::format("has {} slots", slots));
+      return false;
+    }
+    const std::uint32_t chunk = SlotTable::chunk_of(number);
+    // relaxed, here and below: ordered by the acquire of the number of slots.
+    const std::uint64_t offsets = table_->chunks[chunk].load(std::memory_order_relaxed);
+    const std::uint64_t offsets_bytes = SlotTable::chunk_size(chunk) * sizeof(std::uint64_t);
+    if (offsets % sizeof(std::uint64_t) != 0 || !is_inside(offsets, offsets_bytes)) {
+      failure_ = broken("has a slot table outside the file");
+      return false;
+    }
+    const std::uint64_t offset =
+        file_->region()
+            .at<const std::atomic<std::uint64_t>>(offsets)[SlotTable::index_in_chunk(number)]
+            .load(std::memory_order_relaxed);
+    if ((offset + payload_offset(layout_)) % payload_alignment(layout_) != 0 ||
+        !is_inside(offset, bytes)) {
+      failure_ = broken(fmt::format("has slot {} outside the file", slot));
+      return false;
+    }
+    payloads_.push_back(file_->region().data() + offset + payload_offset(layout_));
+  }
+  return true;
+}
+
+PeerSlots::Payload PeerSlots::none() noexcept {
+  if (failure_.code == Errc::ok) failure_ = broken("hands out a slot that it does not have");
+  return {};
+}
+
+PeerSlots::Payload PeerSlots::look_into(const std::byte* payload) noexcept {
+  if (layout_.shape == PayloadShape::dynamic) {
+    const auto is_sound = [&] {
+      return layout_.check(payload, file_->region().data(), file_->region().mapped_bytes());
+    };
+    if (is_sound() || (file_->follow_growth() && is_sound())) return {payload};
+    failure_ = broken("has a payload with a container that leads outside the file");
+    return {};
+  }
+  SliceWords words;
+  // Copied before it is looked at: the words are the owner's.
+  std::memcpy(&words, payload, sizeof words);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (words.count > file_->region().reserved_bytes() / std::max<std::uint64_t>(layout_.bytes, 1) ||
+      words.offset % layout_.alignment != 0 ||
+      !is_inside(words.offset, words.count * layout_.bytes)) {
+    failure_ = broken(fmt::format("has a slice of {} elements at {}, outside the file", words.count,
+                                  words.offset));
+    return {};
+  }
+  return {file_->region().data() + words.offset, words.count};
+}
+
+}  // namespace sluice
