@@ -7,6 +7,8 @@
 #include <sluice/core/result.hpp>
 #include <sluice/port/options.hpp>
 #include <sluice/port/publisher.hpp>
+#include <sluice/port/reader.hpp>
 #include <sluice/port/subscriber.hpp>
+#include <sluice/port/writer.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/node.hpp>

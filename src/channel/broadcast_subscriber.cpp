@@ -197,7 +197,9 @@ void BroadcastSubscriber::start(Connection& connection) noexcept {
   const std::uint64_t head = file.words.head.load(std::memory_order_acquire);
   // A publisher that came after this subscriber is read from its first sample on.
   const std::uint64_t history =
-      std::min({config_.history, file.history, config_.depth, file.capacity});
+      config_.keeps_current
+          ? 1
+          : std::min({config_.history, file.history, config_.depth, file.capacity});
   const std::uint64_t cursor = looked_ ? 0 : head - std::min(head, history);
   const Region& region = connection.file_.region();
   connection.reader_ =
@@ -225,11 +227,15 @@ void BroadcastSubscriber::retire(std::size_t index) noexcept {
 }
 
 /// A broken publisher is not read any more, whatever it still publishes.
-BroadcastSubscriber::Received BroadcastSubscriber::give_up(std::size_t index,
+BroadcastSubscriber::Received BroadcastSubscriber::give_up(const Connection& connection,
                                                            std::uint32_t claim) noexcept {
-  failure_ = connections_[index]->slots_.failure();
-  connections_[index]->reader_.release(claim);
-  retire(index);
+  failure_ = connection.slots_.failure();
+  connection.claim_word(claim).store(0, std::memory_order_release);  // as in `release`
+  if (current_ == &connection) current_ = nullptr;
+  retire(static_cast<std::size_t>(
+      std::find_if(connections_.begin(), connections_.end(),
+                   [&](const auto& one) { return one.get() == &connection; }) -
+      connections_.begin()));
   return {};
 }
 
@@ -237,7 +243,9 @@ BroadcastSubscriber::Received BroadcastSubscriber::give_up(std::size_t index,
 /// ends those of which nothing is held.
 void BroadcastSubscriber::drop_drained() noexcept {
   for (std::size_t i = connections_.size(); i-- > 0;) {
-    if (connections_[i]->gone_ && !connections_[i]->reader_.has_new()) retire(i);
+    const Connection& connection = *connections_[i];
+    if (&connection == current_) continue;
+    if (connection.gone_ && !connection.reader_.has_new()) retire(i);
   }
   std::erase_if(drained_, [this](const std::unique_ptr<Connection>& connection) {
     if (is_held(*connection)) return false;

@@ -23,7 +23,8 @@ Result<void> check(const SubscriberOptions& options) {
 
 Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_view service,
                                                Schema schema, const PayloadLayout& payload,
-                                               const SubscriberOptions& options) {
+                                               const SubscriberOptions& options,
+                                               bool keeps_current) {
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, fmt::format("service '{}': {}", service, failure.message)};
   };
@@ -31,7 +32,8 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_vie
   const BroadcastSubscriber::Config config{.payload = payload,
                                            .depth = options.depth,
                                            .history = options.history,
-                                           .max_borrowed = options.max_borrowed};
+                                           .max_borrowed = options.max_borrowed,
+                                           .keeps_current = keeps_current};
   auto joined = Service::join(node.state(), {.pattern = Pattern::publish_subscribe,
                                              .name = std::string(service),
                                              .schema = std::move(schema)});
@@ -46,11 +48,15 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_vie
   return port.release();
 }
 
-Borrowed SubscriberPort::wait(std::chrono::nanoseconds timeout) noexcept {
+Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
-    const Borrowed borrowed = receive(Want::oldest);
-    if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
+    if (want != Want::current || is_ready()) {
+      const Borrowed borrowed = receive(want);
+      if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
+    } else if (is_forked()) {
+      return {.error = fail_forked()};
+    }
     const auto left = deadline.left();
     if (left.count() == 0) return {.error = Errc::timed_out};
     channel_->wait(left);

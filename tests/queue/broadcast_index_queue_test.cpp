@@ -167,6 +167,62 @@ TEST(BroadcastIndexQueue, WhoWantsTheNewestLosesNothingByPassingOverTheRest) {
   expect_nothing(subscriber.reader.take(0, Want::newest));
 }
 
+TEST(BroadcastIndexQueue, TheCurrentSampleCanBeTakenAgainAndAgain) {
+  Topic topic(2, 8);
+  Subscriber& subscriber = topic.join(2);
+  expect_nothing(subscriber.reader.take(0, Want::current));
+  topic.publish(3);
+  expect_taken(subscriber.reader.take(0, Want::current), 2, 2);
+  expect_taken(subscriber.reader.take(1, Want::current), 2, 2);
+  EXPECT_FALSE(subscriber.reader.has_new());
+  expect_nothing(subscriber.reader.take(0));
+  subscriber.reader.release(0);
+  subscriber.reader.release(1);
+  topic.publish(1);
+  EXPECT_TRUE(subscriber.reader.has_new());
+  expect_taken(subscriber.reader.take(0, Want::current), 3, 3);
+  EXPECT_EQ(subscriber.reader.lost(), 0u);
+}
+
+TEST(BroadcastIndexQueue, ACurrentSampleThatIsHeldIsNotReusedThoughItWasTakenTwice) {
+  Topic topic(2, 8);
+  Subscriber& subscriber = topic.join(2);
+  topic.publish(1);
+  expect_taken(subscriber.reader.take(0, Want::current), 0, 0);
+  expect_taken(subscriber.reader.take(1, Want::current), 0, 0);
+  subscriber.reader.release(0);
+  topic.publish(2);
+  topic.reclaim();
+  EXPECT_FALSE(topic.is_free(0));
+  subscriber.reader.release(1);
+  topic.reclaim();
+  EXPECT_TRUE(topic.is_free(0));
+}
+
+TEST(BroadcastIndexQueue, TheCurrentSampleIsThereWhereThePublisherDiedBeforeItMovedTheHead) {
+  Topic topic(1, 4);
+  Subscriber& subscriber = topic.join(1);
+  topic.publish(1);
+  topic.ring[0] = SampleHandle::pack(1, 1);  // published, as the ring says; `head` is still 1
+  for (int i = 0; i != 3; ++i) {
+    expect_taken(subscriber.reader.take(0, Want::current), 1, 1);
+    subscriber.reader.release(0);
+  }
+}
+
+TEST(BroadcastIndexQueue, TheCurrentSampleIsTakenWithHelpWhereItIsTheOneBeforeTheCursor) {
+  Topic topic(8, 10);
+  Subscriber& subscriber = topic.join(1, 8, 20);
+  for (std::uint64_t i = 0; i != topic.ring.size(); ++i) {
+    topic.ring[i] = SampleHandle::pack(1000 + i, 9);
+  }
+  topic.head.head = 20;
+  topic.help[0].request = kFirstRequest + 1;
+  topic.help[0].entry = SampleHandle::pack(19, 5);
+  expect_taken(subscriber.reader.take(0, Want::current), 19, 5);
+  EXPECT_EQ(subscriber.reader.cursor(), 20u);
+}
+
 TEST(BroadcastIndexQueue, ALateJoinerStartsAtItsCursor) {
   Topic topic(4, 20);
   topic.publish(4);
@@ -444,8 +500,8 @@ TEST(BroadcastIndexQueue, NoContentOfThePublishersWordsHangsAReader) {
         topic.help[0].request = kFirstRequest + 1;
         topic.help[0].entry = help;
         std::uint64_t cursor = 0;
-        for (int i = 0; i != 3; ++i) {
-          const Taken taken = subscriber.reader.take(0);
+        for (const Want want : {Want::oldest, Want::newest, Want::oldest}) {
+          const Taken taken = subscriber.reader.take(0, want);
           EXPECT_TRUE(taken.slot == kNoSlot || taken.slot <= kMaxSlots);
           if (taken.slot != kNoSlot) {
             EXPECT_EQ(subscriber.row->claims()[0], std::uint64_t{taken.slot} + 1);
@@ -454,6 +510,8 @@ TEST(BroadcastIndexQueue, NoContentOfThePublishersWordsHangsAReader) {
           cursor = subscriber.reader.cursor();
           subscriber.reader.release(0);
         }
+        EXPECT_LE(subscriber.reader.take(0, Want::current).slot + std::uint64_t{1},
+                  std::uint64_t{kNoSlot} + 1);
       }
     }
   }

@@ -26,6 +26,9 @@ class BroadcastSubscriber {
     std::uint32_t depth = 1;    ///< trails a publisher by so many samples at most
     std::uint32_t history = 0;  ///< old samples to start with
     std::uint32_t max_borrowed = 1;
+    /// The newest sample stays there to be taken again, also when its publisher is gone; there is
+    /// one from the start if anything was published.
+    bool keeps_current = false;
   };
 
   /// One publisher. Lives until it is gone, drained, and every sample of it was given back.
@@ -79,21 +82,24 @@ class BroadcastSubscriber {
     for (std::size_t tried = 0; tried < count; ++tried) {
       if (turn_ >= count) turn_ = 0;
       Connection& connection = *connections_[turn_++];
-      const BroadcastReader::Taken taken =
-          connection.reader_.take(claim, want, [&slots = connection.slots_](std::uint32_t slot) {
-            if (const auto* payload = slots.peek(slot)) __builtin_prefetch(payload);
-          });
-      if (taken.slot == kNoSlot) continue;
-      const PeerSlots::Payload payload = connection.slots_.payload(taken.slot);
-      if (payload.data == nullptr) [[unlikely]]
-        return give_up(turn_ - 1, claim);
-      claimed_by_[claim] = &connection;
-      if (connection.lossless_) wake_publisher();
-      return {&connection, payload, taken.position};
+      const Received received = take_from(connection, claim, want);
+      if (received.connection != nullptr) return received;
+      if (failure_.code != Errc::ok) [[unlikely]]
+        return {};
     }
     if (gone_ != 0) [[unlikely]]
       drop_drained();
     return {};
+  }
+
+  /// The newest sample of the publisher that had something new last, even if it was taken before.
+  /// Then `keeps_current` must be set. Otherwise as `take`.
+  [[nodiscard]] Received take_current(std::uint32_t claim) noexcept {
+    const Received newer = take(claim, BroadcastReader::Want::newest);
+    if (newer.connection != nullptr) current_ = newer.connection;
+    if (newer.connection != nullptr || current_ == nullptr || failure_.code != Errc::ok)
+      return newer;
+    return take_from(*current_, claim, BroadcastReader::Want::current);
   }
 
   /// Whether there may be something to take.
@@ -130,7 +136,21 @@ class BroadcastSubscriber {
   Result<void> connect(Connection& connection);
   Result<std::uint64_t> free_row();
   void start(Connection& connection) noexcept;
-  Received give_up(std::size_t index, std::uint32_t claim) noexcept;
+  [[nodiscard]] Received take_from(Connection& connection, std::uint32_t claim,
+                                   BroadcastReader::Want want) noexcept {
+    const BroadcastReader::Taken taken =
+        connection.reader_.take(claim, want, [&slots = connection.slots_](std::uint32_t slot) {
+          if (const auto* payload = slots.peek(slot)) __builtin_prefetch(payload);
+        });
+    if (taken.slot == kNoSlot) return {};
+    const PeerSlots::Payload payload = connection.slots_.payload(taken.slot);
+    if (payload.data == nullptr) [[unlikely]]
+      return give_up(connection, claim);
+    claimed_by_[claim] = &connection;
+    if (connection.lossless_) wake_publisher();
+    return {&connection, payload, taken.position};
+  }
+  Received give_up(const Connection& connection, std::uint32_t claim) noexcept;
   void retire(std::size_t index) noexcept;
   void drop_drained() noexcept;
   void wake_publisher() noexcept;
@@ -151,6 +171,7 @@ class BroadcastSubscriber {
   std::vector<Connection*> starting_;                 // bound in this look, to be started
   std::vector<bool> row_used_;
   std::vector<const Connection*> claimed_by_;  // by claim
+  Connection* current_ = nullptr;              // the one that had something new last
   std::size_t turn_ = 0;
   std::uint32_t gone_ = 0;         // connections whose publisher is gone
   std::uint64_t lost_before_ = 0;  // by connections that are no more

@@ -53,7 +53,7 @@ class Subscriber {
 
   /// The same, but sleeps until there is one, at most `timeout`.
   [[nodiscard]] Sample<T> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Sample<T>(port_, port_->wait(timeout));
+    return Sample<T>(port_, port_->wait(SubscriberPort::Want::oldest, timeout));
   }
 
   /// The newest sample that was not received yet, passing over older ones, which are not counted as

@@ -28,7 +28,8 @@ class SubscriberPort final : public HandleOwner, public Waitable {
   /// Errors: see `Subscriber::Subscriber`.
   [[nodiscard]] static Result<SubscriberPort*> create(const Node& node, std::string_view service,
                                                       Schema schema, const PayloadLayout& payload,
-                                                      const SubscriberOptions& options);
+                                                      const SubscriberOptions& options,
+                                                      bool keeps_current = false);
 
   [[nodiscard]] Borrowed receive(Want want) noexcept {
     if (is_forked()) [[unlikely]]
@@ -36,7 +37,8 @@ class SubscriberPort final : public HandleOwner, public Waitable {
     const std::uint32_t cell = cells_.acquire();
     if (cell == HandleCells::kNone) [[unlikely]]
       return {.error = fail_too_many()};
-    const BroadcastSubscriber::Received received = channel_->take(cell, want);
+    const BroadcastSubscriber::Received received =
+        want == Want::current ? channel_->take_current(cell) : channel_->take(cell, want);
     if (received.connection == nullptr) {
       cells_.withdraw(cell);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
@@ -49,8 +51,8 @@ class SubscriberPort final : public HandleOwner, public Waitable {
             .cell = cell};
   }
 
-  /// Sleeps until there is something, at most `timeout`.
-  [[nodiscard]] Borrowed wait(std::chrono::nanoseconds timeout) noexcept;
+  /// Sleeps until there is something new, at most `timeout`.
+  [[nodiscard]] Borrowed wait(Want want, std::chrono::nanoseconds timeout) noexcept;
 
   [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
   [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }

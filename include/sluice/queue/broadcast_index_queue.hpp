@@ -290,7 +290,11 @@ class BroadcastReader {
     BroadcastRow* row;
     std::uint32_t capacity;  ///< entries of the ring, a power of two
   };
-  enum class Want : std::uint8_t { oldest, newest };
+  enum class Want : std::uint8_t {
+    oldest,
+    newest,   ///< passing over older ones, which do not count as lost
+    current,  ///< the newest, even if it was taken before
+  };
   struct Taken {
     std::uint64_t position = 0;
     std::uint32_t slot = kNoSlot;  ///< kNoSlot: nothing there. From the publisher: check its range.
@@ -323,8 +327,8 @@ class BroadcastReader {
     return words_.head->head.load(std::memory_order_acquire) > cursor_;
   }
 
-  /// Takes the next sample (or the newest, passing over older ones, which do not count as lost) and
-  /// holds it in claim `claim`, which must be clear, until `release(claim)`.
+  /// Takes the next sample, or the newest, and holds it in claim `claim`, which must be clear,
+  /// until `release(claim)`.
   [[nodiscard]] Taken take(std::uint32_t claim, Want want = Want::oldest) noexcept {
     return take(claim, want, [](std::uint32_t) {});
   }
@@ -347,9 +351,10 @@ class BroadcastReader {
     }
     // acquire: pairs with the release in `publish`.
     const std::uint64_t head = words_.head->head.load(std::memory_order_acquire);
-    if (head <= cursor_) return {};
-    const std::uint64_t depth = want == Want::newest ? 1 : depth_;
-    const std::uint64_t position = head - cursor_ > depth ? head - depth : cursor_;
+    if (head <= cursor_ && (want != Want::current || head == 0)) return {};
+    const std::uint64_t depth = want == Want::oldest ? depth_ : 1;
+    const std::uint64_t position =
+        want == Want::current || head - cursor_ > depth ? head - depth : cursor_;
     const std::uint64_t entry = try_claim(position, claim);
     if (entry != kNone) [[likely]]
       return taken(position, entry, want);
@@ -427,7 +432,8 @@ class BroadcastReader {
       // killed in between will never say so.
       ++position;
       if (head > position && head - position > depth) position = head - depth;
-      if (head <= position) {
+      if (want == Want::current && position > head) position = head - 1;
+      if (head <= position && want != Want::current) {
         pass_to(std::max(cursor_, head), want);
         break;
       }
@@ -450,9 +456,11 @@ class BroadcastReader {
       // release: as in `try_claim`; the pin holds until `answered` is seen, so nothing to validate.
       words_.row->claims()[claim].store(std::uint64_t{SampleHandle::slot(help)} + 1,
                                         std::memory_order_release);
+      // The current sample may be the one before the cursor.
+      const std::uint64_t least = want == Want::current && cursor_ > 0 ? cursor_ - 1 : cursor_;
       const std::uint64_t ahead =
-          (SampleHandle::tag(help) - SampleHandle::tag_of(cursor_)) & SampleHandle::kTagMask;
-      result = taken(cursor_ + ahead, help, want);
+          (SampleHandle::tag(help) - SampleHandle::tag_of(least)) & SampleHandle::kTagMask;
+      result = taken(least + ahead, help, want);
       break;
     }
     if (request != 0) {

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <sluice/sluice.hpp>
+#include <string>
+#include <support/child_process.hpp>
+#include <support/temporary_root.hpp>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct State {
+  std::uint64_t count;
+  std::uint64_t inverted;
+};
+
+/// Values that tell whether they are whole, however large.
+struct LargeState {
+  std::uint64_t count;
+  std::array<std::uint64_t, 8190> middle;
+  std::uint64_t count_again;
+};
+
+struct LatestValue : testing::Test {
+  ~LatestValue() override {
+    node.reset();
+    EXPECT_EQ(root.entries(), std::vector<std::string>());
+  }
+
+  TemporaryRoot root;
+  std::optional<Node> node{std::in_place, "test"};
+};
+
+TEST_F(LatestValue, NothingIsThereBeforeAnythingWasWritten) {
+  Reader<State> reader(*node, "state");
+  EXPECT_FALSE(reader.read());
+  EXPECT_EQ(reader.read().error(), Errc::ok);
+  EXPECT_FALSE(reader.updated());
+  Writer<State> writer(*node, "state");
+  EXPECT_FALSE(reader.read());
+  EXPECT_FALSE(reader.updated());
+  EXPECT_EQ(reader.writers(), 1U);
+  EXPECT_EQ(writer.readers(), 1U);
+}
+
+TEST_F(LatestValue, TheNewestIsReadInPlaceAsOftenAsOneLikes) {
+  Writer<State> writer(*node, "state");
+  Reader<State> reader(*node, "state");
+  writer.write(State{1, 0});
+  writer.write(State{2, 0});
+  const auto first = reader.read();
+  const auto second = reader.read();
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->count, 2U);
+  EXPECT_EQ(first.get(), second.get()) << "in place";
+  EXPECT_EQ(first.publisher(), writer.id());
+  EXPECT_EQ(first.sequence(), 1U);
+}
+
+TEST_F(LatestValue, UpdatedTellsOfValuesThatWereNotReadYet) {
+  Writer<State> writer(*node, "state");
+  Reader<State> reader(*node, "state");
+  writer.write(State{1, 0});
+  EXPECT_TRUE(reader.updated());
+  EXPECT_TRUE(reader.updated()) << "asking changes nothing";
+  EXPECT_TRUE(reader.read());
+  EXPECT_FALSE(reader.updated());
+  writer.write(writer.loan(2U, 0U));
+  EXPECT_TRUE(reader.updated());
+  EXPECT_EQ(reader.read()->count, 2U);
+}
+
+TEST_F(LatestValue, AValueThatIsHeldStaysAsItIs) {
+  Writer<State> writer(*node, "state");
+  Reader<State> reader(*node, "state");
+  writer.write(State{1, 0});
+  const auto held = reader.read();
+  for (std::uint64_t i = 2; i < 1000; ++i) writer.write(State{i, 0});
+  EXPECT_EQ(held->count, 1U);
+  EXPECT_EQ(reader.read()->count, 999U);
+}
+
+TEST_F(LatestValue, MoreThanAgreedCannotBeHeld) {
+  Writer<State> writer(*node, "state");
+  Reader<State> reader(*node, "state", {.max_borrowed = 1});
+  writer.write(State{1, 0});
+  auto held = reader.read();
+  EXPECT_EQ(reader.read().error(), Errc::too_many_borrowed);
+  held.reset();
+  EXPECT_TRUE(reader.read());
+}
+
+TEST_F(LatestValue, AReaderThatComesLateGetsTheLastValue) {
+  Writer<State> writer(*node, "state");
+  for (std::uint64_t i = 1; i <= 10; ++i) writer.write(State{i, 0});
+  Reader<State> reader(*node, "state");
+  EXPECT_TRUE(reader.updated());
+  EXPECT_EQ(reader.read()->count, 10U);
+}
+
+TEST_F(LatestValue, AnyPublisherWillDoWithoutHistoryToo) {
+  Publisher<State> publisher(*node, "state", {.history = 0, .depth = 1});
+  publisher.publish(State{1, 0});
+  Reader<State> reader(*node, "state");
+  EXPECT_EQ(reader.read()->count, 1U);
+  EXPECT_EQ(reader.read()->count, 1U);
+  publisher.publish(State{2, 0});
+  EXPECT_EQ(reader.read()->count, 2U);
+}
+
+TEST_F(LatestValue, ASubscriberGetsEveryValueThatIsWritten) {
+  Writer<State> writer(*node, "state");
+  Subscriber<State> subscriber(*node, "state");
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    writer.write(State{i, 0});
+    EXPECT_EQ(subscriber.receive()->count, i);
+  }
+}
+
+TEST_F(LatestValue, WaitSleepsUntilThereIsAValueThatWasNotReadYet) {
+  Reader<State> reader(*node, "state");
+  EXPECT_EQ(reader.wait(1ms).error(), Errc::timed_out);
+  Writer<State> writer(*node, "state");
+  writer.write(State{1, 0});
+  EXPECT_EQ(reader.wait(10s)->count, 1U);
+  EXPECT_EQ(reader.wait(1ms).error(), Errc::timed_out) << "the value is there, and was read";
+  EXPECT_EQ(reader.read()->count, 1U);
+  ChildProcess child([&](const ChildProcess::Line& line) {
+    const Node own("child");
+    Writer<State> other(own, "state");
+    line.hear();
+    other.write(State{2, 0});
+    line.hear();
+    return 0;
+  });
+  child.say();
+  const auto value = reader.wait(10s);
+  ASSERT_TRUE(value);
+  EXPECT_EQ(value->count, 2U);
+  child.say();
+  EXPECT_EQ(child.wait(), 0);
+}
+
+TEST_F(LatestValue, TheLastValueOfADeadWriterStaysUntilAnotherOneWrites) {
+  Reader<State> reader(*node, "state");
+  ChildProcess child([](const ChildProcess::Line& line) {
+    const Node own("victim");
+    Writer<State> writer(own, "state");
+    writer.write(State{1, 0});
+    line.say();
+    line.hear();
+    return 0;
+  });
+  ASSERT_TRUE(child.hear());
+  EXPECT_EQ(reader.read()->count, 1U);
+  child.kill();
+  EXPECT_EQ(reader.writers(), 0U);
+  for (int i = 0; i < 3; ++i) {
+    const auto value = reader.read();
+    ASSERT_TRUE(value);
+    EXPECT_EQ(value->count, 1U);
+  }
+  EXPECT_FALSE(reader.updated());
+  Writer<State> successor(*node, "state");
+  EXPECT_EQ(reader.read()->count, 1U) << "nothing newer yet";
+  successor.write(State{2, 0});
+  EXPECT_TRUE(reader.updated());
+  EXPECT_EQ(reader.read()->count, 2U);
+  EXPECT_EQ(reader.read().publisher(), successor.id());
+  EXPECT_EQ(reader.writers(), 1U);
+}
+
+TEST_F(LatestValue, TheLastValueOfAWriterThatDiedUnreadIsRead) {
+  Reader<State> reader(*node, "state");
+  ChildProcess child([](const ChildProcess::Line& line) {
+    const Node own("victim");
+    Writer<State> writer(own, "state");
+    line.say();
+    line.hear();
+    writer.write(State{7, 0});
+    line.say();
+    line.hear();
+    return 0;
+  });
+  ASSERT_TRUE(child.hear());
+  EXPECT_EQ(reader.writers(), 1U);
+  child.say();
+  ASSERT_TRUE(child.hear());
+  child.kill();
+  EXPECT_EQ(reader.writers(), 0U);
+  EXPECT_EQ(reader.read()->count, 7U);
+  EXPECT_EQ(reader.read()->count, 7U);
+}
+
+TEST_F(LatestValue, WritersThatComeAndGoLeaveNothingInTheReader) {
+  Reader<State> reader(*node, "state");
+  for (std::uint64_t i = 1; i <= 200; ++i) {
+    Writer<State> writer(*node, "state");
+    writer.write(State{i, 0});
+    ASSERT_EQ(reader.read()->count, i);
+  }
+  EXPECT_EQ(reader.read()->count, 200U);
+  EXPECT_EQ(reader.writers(), 0U);
+}
+
+TEST_F(LatestValue, ManyReadersSeeWholeValuesThatOnlyGetNewer) {
+  constexpr std::uint64_t kValues = 20'000;
+  std::vector<ChildProcess> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.emplace_back([](const ChildProcess::Line& line) {
+      const Node own("reader");
+      Reader<LargeState> reader(own, "state");
+      line.say();
+      for (std::uint64_t last = 0; last < kValues;) {
+        const auto value = reader.read();
+        if (!value) {
+          if (value.error() != Errc::ok) return 1;
+          continue;
+        }
+        if (value->count < last || value->count != value->count_again) return 2;
+        if (value->middle.front() != ~value->count || value->middle.back() != ~value->count) {
+          return 3;
+        }
+        last = value->count;
+      }
+      return 0;
+    });
+  }
+  for (auto& reader : readers) ASSERT_TRUE(reader.hear());
+  Writer<LargeState> writer(*node, "state");
+  for (std::uint64_t i = 1; i <= kValues; ++i) {
+    auto value = writer.loan();
+    ASSERT_TRUE(value) << writer.last_failure().message;
+    value->count = i;
+    value->middle.front() = ~i;
+    value->middle.back() = ~i;
+    value->count_again = i;
+    writer.write(std::move(value));
+  }
+  for (auto& reader : readers) EXPECT_EQ(reader.wait(), 0);
+}
+
+TEST_F(LatestValue, ValuesOfAnyLengthAreWrittenAsSlices) {
+  Writer<char[]> writer(*node, "text");
+  Reader<char[]> reader(*node, "text");
+  for (const std::string text :
+       {"short", "", "and one that is a good deal longer than the first"}) {
+    writer.write(text);
+    const auto value = reader.read();
+    ASSERT_TRUE(value);
+    EXPECT_EQ(std::string(value.begin(), value.end()), text);
+  }
+}
+
+TEST_F(LatestValue, AForkedChildIsRefused) {
+  Writer<State> writer(*node, "state");
+  Reader<State> reader(*node, "state");
+  writer.write(State{1, 0});
+  ChildProcess child([&](const ChildProcess::Line&) {
+    if (reader.read().error() != Errc::forked) return 1;
+    if (reader.wait(1ms).error() != Errc::forked) return 2;
+    if (reader.updated()) return 3;
+    return writer.write(State{2, 0}).error() == Errc::forked ? 0 : 4;
+  });
+  EXPECT_EQ(child.wait(), 0);
+  EXPECT_EQ(reader.read()->count, 1U);
+}
+
+}  // namespace
+}  // namespace sluice
