@@ -49,6 +49,7 @@
 #include <new>
 #include <optional>
 #include <sluice/platform/cache_line.hpp>
+#include <sluice/queue/position_hint.hpp>
 
 namespace sluice {
 
@@ -84,8 +85,8 @@ class MpmcIndexQueue {
   /// Appends `index`; false when the queue is full.
   [[nodiscard]] bool try_push(std::uint32_t index) noexcept {
     for (;;) {
-      // Acquire, with the release in `move_on`: the cell is seen at least as it was when the tail
-      // got here, so that it is one turn behind at most.
+      // Acquire, with the release in `PositionHint::move_on`: the cell is seen at least as it was
+      // when the tail got here, so that it is one turn behind at most.
       const std::uint64_t position = words_->tail.load(std::memory_order_acquire);
       Cell& cell = cell_at(position);
       // Relaxed: the turn alone decides, and the compare-and-swap tests it again.
@@ -99,10 +100,10 @@ class MpmcIndexQueue {
         if (cell.compare_exchange_strong(word, pack(free_turn + 1, index),
                                          std::memory_order_release, std::memory_order_relaxed)) {
           // Killed here: the value is in the queue, the tail is behind, the next one moves it on.
-          move_on(words_->tail, position);
+          PositionHint::move_on(words_->tail, position);
           return true;
         }
-      } else if (!catch_up(words_->tail, position, ahead)) {
+      } else if (!PositionHint::catch_up(words_->tail, position, ahead, kMostTurnsAhead)) {
         return false;
       }
     }
@@ -111,7 +112,7 @@ class MpmcIndexQueue {
   /// Takes the oldest index; nothing when the queue is empty.
   [[nodiscard]] std::optional<std::uint32_t> try_pop() noexcept {
     for (;;) {
-      // Acquire, with the release in `move_on`: as in `try_push`.
+      // Acquire, with the release in `PositionHint::move_on`: as in `try_push`.
       const std::uint64_t position = words_->head.load(std::memory_order_acquire);
       Cell& cell = cell_at(position);
       // Relaxed: the turn alone decides, and the compare-and-swap tests it again.
@@ -126,10 +127,10 @@ class MpmcIndexQueue {
         if (cell.compare_exchange_strong(word, pack(ready_turn + 1, 0), std::memory_order_acquire,
                                          std::memory_order_relaxed)) {
           // Killed here: the value is gone with its taker, the next one moves the head on.
-          move_on(words_->head, position);
+          PositionHint::move_on(words_->head, position);
           return index;
         }
-      } else if (!catch_up(words_->head, position, ahead)) {
+      } else if (!PositionHint::catch_up(words_->head, position, ahead, kMostTurnsAhead)) {
         return std::nullopt;
       }
     }
@@ -166,26 +167,6 @@ class MpmcIndexQueue {
   }
   [[nodiscard]] Cell& cell_at(std::uint64_t position) const noexcept {
     return words_->cells()[position & (capacity_ - 1)];
-  }
-
-  // Moves a tail or head that is still at `position` to the next one. If it is not, another one
-  // did it.
-  static void move_on(std::atomic<std::uint64_t>& hint, std::uint64_t position) noexcept {
-    // Release, with the acquire loads of tail and head: the turn that was set or seen at
-    // `position`, and by way of the own acquire load, those at all positions before. Relaxed on
-    // failure: the value is thrown away.
-    hint.compare_exchange_strong(position, position + 1, std::memory_order_release,
-                                 std::memory_order_relaxed);
-  }
-  // The cell at `position` is in a later turn. False if that cannot be: the words are corrupt.
-  static bool catch_up(std::atomic<std::uint64_t>& hint, std::uint64_t position,
-                       std::int32_t turns_ahead) noexcept {
-    if (turns_ahead <= kMostTurnsAhead) {
-      move_on(hint, position);
-      return true;
-    }
-    // Relaxed: only whether it has changed is used.
-    return hint.load(std::memory_order_relaxed) != position;
   }
 
   Words* words_;
