@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A bounded queue of jobs for any number of producers and workers, in memory that all of them may
+// write. Each job goes to one worker; it stays in its cell until it is done, and whose worker dies
+// goes to another one.
+//
+//   +------+---------+------+---------+----------+---------+--------+-----+--------------+
+//   | tail | padding | head | padding | returned | padding | cell 0 | ... | capacity - 1 |
+//   +------+---------+------+---------+----------+---------+--------+-----+--------------+
+//   0      8         64     72        128        136       192 bytes, then 8 a cell
+//
+//   cell    63        40   39  38   37        32   31        22   21      10   9         0
+//          +------------+---------+-------------+---------------+------------+------------+
+//          |    lap     |  state  |  attempts   | producer seat |    slot    | worker seat|
+//          +------------+---------+-------------+---------------+------------+------------+
+//          `---- turn ------------'
+//   state: 0 free, 1 ready, 2 taken; a free cell holds nothing else. Zeroed memory is an empty
+//   queue.
+//
+//        push           take           finish
+//   free ----->  ready -----> taken  --------> free, next lap
+//                      <-----
+//                put_back: attempts + 1
+//
+// Position p belongs to cell p % capacity in lap p / capacity. tail is where the next job goes,
+// head where the next job is that nobody had yet.
+//
+// **The claim is the cell**, as in `MpmcIndexQueue`: each step is one compare-and-swap on the whole
+// cell, and carries who did it. So a participant killed at any instruction has done a step or has
+// not; tail and head are hints (`PositionHint`) and may be behind.
+//
+// **Jobs that were put back** lie behind the head; their attempts tell them from the others.
+// `returned` counts them, and a worker for whom it has changed scans the cells. Whoever is killed
+// between putting back and counting leaves no hint: `take_returned` scans on demand.
+//
+// **In order.** The cell at the tail has to be free. So the oldest job that is not done bounds the
+// queue: `capacity` jobs after it the queue is full, however many of them are done.
+//
+// **ABA.** A lap comes again after 2^24 laps, that is 2^24 * capacity jobs. A push or take that
+// slept for a multiple of exactly that many finds the same free cell, or the same slot of the same
+// producer ready for the same attempt. Then its step is right again: its `position` differs by
+// whole turns of the lap counter, which no function here tells apart. finish and put_back expect
+// the lap and the worker: nobody else changes the cell of a worker that lives. Tail and head have
+// 64 bits.
+//
+// Progress: lock-free; an attempt fails only because another participant's push or take succeeded.
+// The scans take `capacity` steps. Values that no run of this code can produce end a push with
+// "full" and a take with "nothing", and no position is used unmasked; but whoever may write this
+// memory can lose or invent jobs, so that seat and slot of a job have to be checked, and can keep
+// others trying as long as it goes on writing.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+#include <sluice/platform/cache_line.hpp>
+#include <sluice/queue/position_hint.hpp>
+
+namespace sluice {
+
+/// Works on words that others share. An object remembers up to where it has looked for jobs that
+/// were put back: `take` and `has_ready` are for one thread at a time. The rest may be called from
+/// any thread at any time. Nothing here waits.
+class WorkIndexQueue {
+ public:
+  using Cell = std::atomic<std::uint64_t>;
+
+  static constexpr std::size_t kMaxCapacity = 4096;
+  static constexpr std::uint32_t kMaxSeats = 1024;    ///< producers, and workers
+  static constexpr std::uint32_t kMaxSlots = 4096;    ///< of a producer
+  static constexpr std::uint32_t kMostAttempts = 64;  ///< stands for more, too
+
+  /// The shared words: `bytes(capacity)` bytes at a multiple of `kCacheLineBytes`.
+  struct Words {
+    alignas(kCacheLineBytes) std::atomic<std::uint64_t> tail{0};
+    alignas(kCacheLineBytes) std::atomic<std::uint64_t> head{0};
+    alignas(kCacheLineBytes) std::atomic<std::uint64_t> returned{0};
+
+    [[nodiscard]] static constexpr std::size_t bytes(std::size_t capacity) noexcept {
+      return sizeof(Words) + capacity * sizeof(Cell);
+    }
+    /// Makes an empty queue in `memory`.
+    static Words* create(void* memory, std::size_t capacity) noexcept {
+      auto* const words = new (memory) Words;
+      for (std::size_t i = 0; i != capacity; ++i) new (words->cells() + i) Cell{0};
+      return words;
+    }
+    [[nodiscard]] Cell* cells() noexcept { return reinterpret_cast<Cell*>(this + 1); }
+  };
+
+  /// A job that a worker took, until it hands it to `finish` or `put_back`.
+  struct Job {
+    std::uint64_t position;
+    std::uint64_t cell;  ///< what the cell holds while the job is this worker's
+    std::uint32_t producer;
+    std::uint32_t slot;
+    std::uint32_t attempt;  ///< 1: nobody had it before
+  };
+
+  /// Goes on from what the words hold. `capacity` is a power of two up to `kMaxCapacity`, the same
+  /// for everybody.
+  WorkIndexQueue(Words& words, std::size_t capacity) noexcept
+      : words_(&words),
+        capacity_(capacity),
+        lap_shift_(std::countr_zero(capacity)),
+        // One less: the first take scans. Relaxed: any value makes it scan at most once too often.
+        seen_(words.returned.load(std::memory_order_relaxed) - 1) {
+    assert(std::has_single_bit(capacity) && capacity <= kMaxCapacity);
+  }
+
+  /// Appends the job in `slot` of `producer`; its position, or nothing when the queue is full.
+  /// The slot must not be written until `is_pending` says that the job is done.
+  [[nodiscard]] std::optional<std::uint64_t> push(std::uint32_t producer,
+                                                  std::uint32_t slot) noexcept {
+    assert(producer < kMaxSeats && slot < kMaxSlots);
+    while (auto place = find(words_->tail, kFree)) {
+      const std::uint64_t job = pack(turn(place->position, kReady), producer, slot);
+      // Release, with the acquire in `try_take`: the payload. Relaxed on failure: another push was
+      // first, and the word is thrown away.
+      if (place->cell->compare_exchange_strong(place->word, job, std::memory_order_release,
+                                               std::memory_order_relaxed)) {
+        // Killed here: the job is in the queue, the tail is behind, the next one moves it on.
+        PositionHint::move_on(words_->tail, place->position);
+        return place->position;
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// Takes the oldest job that was put back; if there is none, the oldest that nobody had yet.
+  /// `worker` is the caller's seat, whose file it holds locked. Killed before the compare-and-swap:
+  /// nothing happened. After it: the job is the dead worker's, until `put_back_all`.
+  [[nodiscard]] std::optional<Job> take(std::uint32_t worker) noexcept {
+    // Acquire, with the release in `return_cell`: the cells that were put back. Read before the
+    // scan: what is put back during the scan counts as not seen.
+    const std::uint64_t returned = words_->returned.load(std::memory_order_acquire);
+    if (returned != seen_) {
+      if (auto job = take_returned(worker)) return job;
+      seen_ = returned;
+    }
+    while (auto place = find(words_->head, kReady)) {
+      if (auto job = try_take(*place, worker)) {
+        // Killed here: the head is behind, the next one moves it on.
+        PositionHint::move_on(words_->head, place->position);
+        return job;
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// Takes the oldest job that was put back, even if whoever put it back was killed before it could
+  /// say so. To be called now and then where `take` finds nothing. Looks at every cell.
+  [[nodiscard]] std::optional<Job> take_returned(std::uint32_t worker) noexcept {
+    // Relaxed: where the scan begins, and which lap it is. A tail that is behind costs the order.
+    const std::uint64_t tail = words_->tail.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i != capacity_; ++i) {
+      Cell& cell = cell_at(tail + i);
+      // Relaxed: the compare-and-swap tests it again.
+      const std::uint64_t word = cell.load(std::memory_order_relaxed);
+      if (state_of(word) != kReady || attempts_of(word) == 0) continue;
+      // If it fails, another one has the job.
+      if (auto job = try_take({&cell, position_of(word, tail, i), word}, worker)) return job;
+    }
+    return std::nullopt;
+  }
+
+  /// The job is done, its payload was read. False if it is not this worker's any more: somebody
+  /// took the worker for dead. Killed before the compare-and-swap: the job is done once more, by
+  /// another worker. After it: the job is done.
+  bool finish(const Job& job) noexcept {
+    assert(state_of(job.cell) == kTaken);
+    std::uint64_t word = job.cell;
+    // Release, with the acquire in `is_pending`: the payload was read. Relaxed on failure: nothing
+    // is handed over.
+    return cell_at(job.position)
+        .compare_exchange_strong(word, freed(word), std::memory_order_release,
+                                 std::memory_order_relaxed);
+  }
+
+  /// Gives the job back, for any worker to take, first of all. False as in `finish`.
+  bool put_back(const Job& job) noexcept {
+    assert(state_of(job.cell) == kTaken);
+    return return_cell(cell_at(job.position), job.cell);
+  }
+
+  /// Puts back every job of a dead worker; how many. Whoever calls it holds the lock of that
+  /// worker's file and has not unlinked it yet: the worker is dead, and nobody else is on its seat.
+  /// May be killed anywhere, and be called again.
+  std::size_t put_back_all(std::uint32_t worker) noexcept {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i != capacity_; ++i) {
+      // Relaxed: what the dead worker did happened before its lock was dropped, and the
+      // compare-and-swap tests it again.
+      const std::uint64_t word = cell_at(i).load(std::memory_order_relaxed);
+      if (state_of(word) != kTaken || worker_of(word) != worker) continue;
+      count += return_cell(cell_at(i), word);
+    }
+    return count;
+  }
+
+  /// Whether that job, as it was pushed, is not done yet. False: its slot may be written again.
+  [[nodiscard]] bool is_pending(std::uint64_t position, std::uint32_t producer,
+                                std::uint32_t slot) const noexcept {
+    // Acquire, with the release in `finish` and `return_cell`: every worker that had the job has
+    // read the payload. That holds for later values of the cell, too: each change of a cell is a
+    // read-modify-write and goes on with the release sequences before it.
+    const std::uint64_t word = cell_at(position).load(std::memory_order_acquire);
+    const std::int32_t ahead = turns_ahead(word, turn(position, kFree));
+    return (ahead == kReady || ahead == kTaken) && producer_of(word) == producer &&
+           slot_of(word) == slot;
+  }
+
+  /// Whether a job of that producer is not done yet. For a dead one, whose file's lock the caller
+  /// holds, false is final: the file may be unlinked. Looks at every cell.
+  [[nodiscard]] bool has_jobs_of(std::uint32_t producer) const noexcept {
+    for (std::size_t i = 0; i != capacity_; ++i) {
+      // Acquire, as in `is_pending`.
+      const std::uint64_t word = cell_at(i).load(std::memory_order_acquire);
+      if (is_job(word) && producer_of(word) == producer) return true;
+    }
+    return false;
+  }
+
+  /// Whether a take may find something; for somebody about to sleep. May move the head on.
+  [[nodiscard]] bool has_ready() const noexcept {
+    // Relaxed: nothing but the number is used; `take` acquires.
+    return words_->returned.load(std::memory_order_relaxed) != seen_ || find(words_->head, kReady);
+  }
+
+  /// Number of jobs that are not done, ready and taken ones, as far as it can be told while others
+  /// are at work. Looks at every cell.
+  [[nodiscard]] std::size_t size() const noexcept {
+    std::size_t count = 0;
+    // Relaxed: nothing but the number is used.
+    for (std::size_t i = 0; i != capacity_; ++i) {
+      count += is_job(cell_at(i).load(std::memory_order_relaxed));
+    }
+    return count;
+  }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  /// Whether a push would be refused; also with `size() < capacity()`, see "In order" above. May
+  /// move the tail on.
+  [[nodiscard]] bool full() const noexcept { return !find(words_->tail, kFree); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  enum State : std::int32_t { kFree = 0, kReady = 1, kTaken = 2 };
+
+  struct Place {
+    Cell* cell;
+    std::uint64_t position;
+    std::uint64_t word;  // what the cell held
+  };
+
+  static constexpr int kSlotShift = 10;
+  static constexpr int kProducerShift = 22;
+  static constexpr int kAttemptsShift = 32;
+  static constexpr int kTurnShift = 38;  // turn = 4 * lap + state
+  static constexpr std::uint64_t kOneAttempt = std::uint64_t{1} << kAttemptsShift;
+  static constexpr std::uint64_t kOneTurn = std::uint64_t{1} << kTurnShift;
+  static constexpr std::uint64_t kWorkerMask = kMaxSeats - 1;
+
+  // Seen from the tail, a cell is at most free in the next lap; seen from the head, at most ready
+  // in it. What comes after that, a push or a first take one lap later, needs a tail or head that
+  // got there.
+  static constexpr std::int32_t kMostTurnsAhead = 4;
+
+  static constexpr std::uint32_t turn_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> kTurnShift);
+  }
+  static constexpr std::uint32_t state_of(std::uint64_t word) noexcept { return turn_of(word) & 3; }
+  static constexpr std::uint32_t attempts_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> kAttemptsShift) & (kMostAttempts - 1);
+  }
+  static constexpr std::uint32_t producer_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> kProducerShift) & (kMaxSeats - 1);
+  }
+  static constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> kSlotShift) & (kMaxSlots - 1);
+  }
+  static constexpr std::uint32_t worker_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word & kWorkerMask);
+  }
+  static constexpr bool is_job(std::uint64_t word) noexcept {
+    return state_of(word) == kReady || state_of(word) == kTaken;
+  }
+
+  static constexpr std::uint64_t pack(std::uint32_t turn, std::uint32_t producer,
+                                      std::uint32_t slot) noexcept {
+    return std::uint64_t{turn} << kTurnShift |
+           std::uint64_t{producer & (kMaxSeats - 1)} << kProducerShift |
+           std::uint64_t{slot & (kMaxSlots - 1)} << kSlotShift;
+  }
+  static constexpr std::uint64_t taken(std::uint64_t ready, std::uint32_t worker) noexcept {
+    return ((ready & ~kWorkerMask) + kOneTurn) | (worker & kWorkerMask);
+  }
+  static constexpr std::uint64_t ready_again(std::uint64_t taken) noexcept {
+    const bool counts = attempts_of(taken) != kMostAttempts - 1;
+    return (taken & ~kWorkerMask) - kOneTurn + (counts ? kOneAttempt : 0);
+  }
+  static constexpr std::uint64_t freed(std::uint64_t taken) noexcept {
+    return (std::uint64_t{turn_of(taken)} + 2) << kTurnShift;
+  }
+
+  // A turn has 26 bits; the others are shifted out.
+  static constexpr std::int32_t turns_ahead(std::uint64_t word, std::uint32_t turn) noexcept {
+    return static_cast<std::int32_t>((turn_of(word) - turn) << 6) >> 6;
+  }
+  [[nodiscard]] std::uint32_t turn(std::uint64_t position, State state) const noexcept {
+    return static_cast<std::uint32_t>(position >> lap_shift_) << 2 |
+           static_cast<std::uint32_t>(state);
+  }
+  // The full position of what was found `index` cells behind the one at the tail: the lap of the
+  // cell, next to that of the tail.
+  [[nodiscard]] std::uint64_t position_of(std::uint64_t word, std::uint64_t tail,
+                                          std::size_t index) const noexcept {
+    const std::uint64_t here = tail + index;
+    const std::int32_t laps =
+        turns_ahead(word, turn(here, static_cast<State>(state_of(word)))) >> 2;
+    return here + (static_cast<std::uint64_t>(std::int64_t{laps}) << lap_shift_);
+  }
+  [[nodiscard]] Cell& cell_at(std::uint64_t position) const noexcept {
+    return words_->cells()[position & (capacity_ - 1)];
+  }
+
+  // The cell at the tail (head) once it is free (ready); nothing if it is behind that: the queue is
+  // full (nothing is there). Goes round again only when the tail (head) moved.
+  [[nodiscard]] std::optional<Place> find(std::atomic<std::uint64_t>& hint,
+                                          State state) const noexcept {
+    for (;;) {
+      // Acquire, with the release in `PositionHint::move_on`: the cell is seen at least as it was
+      // when the tail (head) got here, so that it is one lap behind at most.
+      const std::uint64_t position = hint.load(std::memory_order_acquire);
+      Cell& cell = cell_at(position);
+      // Relaxed: the turn alone decides, and the compare-and-swap tests it again.
+      const std::uint64_t word = cell.load(std::memory_order_relaxed);
+      const std::int32_t ahead = turns_ahead(word, turn(position, state));
+      if (ahead < 0) return std::nullopt;
+      if (ahead == 0) return Place{&cell, position, word};
+      if (!PositionHint::catch_up(hint, position, ahead, kMostTurnsAhead)) return std::nullopt;
+    }
+  }
+
+  // From ready to taken: for a job that nobody had, and for one that was put back.
+  static std::optional<Job> try_take(Place place, std::uint32_t worker) noexcept {
+    assert(worker < kMaxSeats);
+    const std::uint64_t word = place.word;
+    const std::uint64_t mine = taken(word, worker);
+    // Acquire, with the release in `push`: the payload. That holds for a job that was put back,
+    // too: the steps in between are read-modify-writes and go on with the release sequence of the
+    // push. Relaxed on failure: another one has the job.
+    if (!place.cell->compare_exchange_strong(place.word, mine, std::memory_order_acquire,
+                                             std::memory_order_relaxed)) {
+      return std::nullopt;
+    }
+    return Job{place.position, mine, producer_of(word), slot_of(word), attempts_of(word) + 1};
+  }
+
+  // From taken to ready.
+  bool return_cell(Cell& cell, std::uint64_t word) noexcept {
+    // Release, with the acquire in `is_pending`: what the worker has read of the payload. Relaxed
+    // on failure: nothing is handed over.
+    if (!cell.compare_exchange_strong(word, ready_again(word), std::memory_order_release,
+                                      std::memory_order_relaxed)) {
+      return false;
+    }
+    // Killed here: the job is ready, but only `take_returned` finds it.
+    // Release, with the acquire in `take`: the cell is ready.
+    words_->returned.fetch_add(1, std::memory_order_release);
+    return true;
+  }
+
+  Words* words_;
+  std::size_t capacity_;
+  int lap_shift_;
+  std::uint64_t seen_;  // value of `returned` before the last scan that found nothing
+};
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(sizeof(WorkIndexQueue::Cell) == 8);
+static_assert(sizeof(WorkIndexQueue::Words) == 3 * kCacheLineBytes);
+static_assert(offsetof(WorkIndexQueue::Words, tail) == 0);
+static_assert(offsetof(WorkIndexQueue::Words, head) == kCacheLineBytes);
+static_assert(offsetof(WorkIndexQueue::Words, returned) == 2 * kCacheLineBytes);
+
+}  // namespace sluice
