@@ -33,35 +33,18 @@
 #include <cstdint>
 #include <optional>
 #include <sluice/platform/cache_line.hpp>
+#include <sluice/queue/tagged_entry.hpp>
 #include <span>
 #include <vector>
 
 namespace sluice {
 
-/// A sample handle as it stands in the ring: `{position + 1 : 40, slot : 24}`. The position is kept
-/// modulo 2^40; 0 is an entry that was never written.
-struct SampleHandle {
-  static constexpr unsigned kSlotBits = 24;
-  static constexpr std::uint64_t kTagMask = (std::uint64_t{1} << 40) - 1;
-
-  static constexpr std::uint64_t pack(std::uint64_t position, std::uint32_t slot) noexcept {
-    return (tag_of(position) << kSlotBits) | slot;
-  }
-  static constexpr std::uint64_t tag_of(std::uint64_t position) noexcept {
-    return (position + 1) & kTagMask;
-  }
-  static constexpr std::uint64_t tag(std::uint64_t entry) noexcept { return entry >> kSlotBits; }
-  static constexpr std::uint32_t slot(std::uint64_t entry) noexcept {
-    return static_cast<std::uint32_t>(entry) & ((1U << kSlotBits) - 1);
-  }
-  /// Whether `entry` stands for a position before `position`, up to 2^39 before; an entry that was
-  /// never written does, while positions are below that.
-  static constexpr bool is_before(std::uint64_t entry, std::uint64_t position) noexcept {
-    return ((tag(entry) - tag_of(position)) & kTagMask) > kTagMask / 2;
-  }
+/// A sample handle as it stands in the ring: the entry's index is a slot.
+struct SampleHandle : TaggedEntry {
+  static constexpr std::uint32_t slot(std::uint64_t entry) noexcept { return index(entry); }
 };
 
-inline constexpr std::uint32_t kMaxSlots = (1U << SampleHandle::kSlotBits) - 1;
+inline constexpr std::uint32_t kMaxSlots = SampleHandle::kMaxIndex;
 inline constexpr std::uint32_t kNoSlot = UINT32_MAX;
 
 /// The publisher's line that everybody polls.
