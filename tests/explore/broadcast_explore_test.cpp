@@ -184,6 +184,31 @@ void subscriber(std::uint32_t index) {
   for (std::uint32_t claim = 0; claim != claims; ++claim) give_back(claim);
 }
 
+// Looks at the newest sample again and again. Once there is one, there always is.
+void reader(std::uint32_t index) {
+  Subscriber& self = state->subscribers[index];
+  for (bool last = false; !last;) {
+    const bool done = state->done;
+    last = done || explore::crashed(0);
+    const BroadcastReader::Taken taken = self.reader.take(0, BroadcastReader::Want::current);
+    if (taken.slot == sluice::kNoSlot) {
+      require(self.received == 0, "the current sample is gone");
+    } else {
+      ++self.received;
+      require(taken.slot < state->counts.slots(), "there is no such slot");
+      require(taken.position >= self.next, "the current sample got older");
+      require(!done || taken.position + 1 == state->counts.samples,
+              "the current sample is not the newest");
+      self.next = taken.position;
+      self.held[0] = taken.slot;
+      require_payload(taken.slot, taken.position);
+      self.held[0] = kNothing;
+      self.reader.release(0);
+    }
+    if (!last) explore::yield();
+  }
+}
+
 void check() {
   if (explore::crashed(0)) return;
   const Counts& counts = state->counts;
@@ -203,15 +228,15 @@ std::string name(const Counts& counts, const explore::Options& options) {
 }
 
 void add(std::vector<Scenario>& all, const Counts& counts, const explore::Options& options,
-         std::uint64_t min_executions) {
+         std::uint64_t min_executions, void (*subscribe)(std::uint32_t) = subscriber) {
   Scenario scenario;
-  scenario.name = name(counts, options);
+  scenario.name = name(counts, options) + (subscribe == reader ? ", current" : "");
   scenario.options = options;
   scenario.min_executions = min_executions;
   scenario.setup = [counts] { setup(counts); };
   scenario.fibers.push_back({"publisher", publisher});
   for (std::uint32_t i = 0; i != counts.subscribers; ++i) {
-    scenario.fibers.push_back({"subscriber " + std::to_string(i), [i] { subscriber(i); }});
+    scenario.fibers.push_back({"subscriber " + std::to_string(i), [=] { subscribe(i); }});
   }
   scenario.check = check;
   all.push_back(scenario);
@@ -222,6 +247,7 @@ void add(std::vector<Scenario>& all, const Counts& counts, const explore::Option
 std::vector<Scenario> explore::scenarios() {
   std::vector<Scenario> all;
   // {capacity, subscribers, claims, slack, samples, eager}, {preemptions, crashes, late_stores}
+  add(all, {1, 1, 1, 0, 5, true}, {2, 1}, 100'000, reader);
   add(all, {1, 1, 1, 0, 5, true}, {2, 0, 1}, 60'000);
   add(all, {2, 1, 2, 0, 5, true}, {2, 0, 1}, 60'000);
   add(all, {1, 1, 1, 0, 6, true}, {3}, 70'000);
@@ -234,5 +260,7 @@ std::vector<Scenario> explore::scenarios() {
   add(all, {1, 2, 1, 0, 6, false}, {1, 1}, 50'000);
   add(all, {2, 2, 1, 0, 4, true}, {1, 1}, 50'000);
   add(all, {1, 2, 1, 0, 3, true}, {2, 1}, 1'500'000);
+  add(all, {2, 1, 1, 0, 6, true}, {2, 1}, 100'000, reader);
+  add(all, {2, 2, 1, 0, 4, true}, {2}, 50'000, reader);
   return all;
 }
