@@ -3,42 +3,17 @@
 // Loan, publish, receive and release make no system call and allocate nothing. How many
 // instructions they take is for tests/cost to say.
 #include <gtest/gtest.h>
-#include <linux/seccomp.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <sluice/sluice.hpp>
 #include <support/child_process.hpp>
+#include <support/hot_path.hpp>
+#include <support/shared_page.hpp>
 #include <support/temporary_root.hpp>
 #include <vector>
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define COUNTS_ALLOCATIONS 1
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#undef COUNTS_ALLOCATIONS
-#endif
-#endif
-#endif
-
-#if defined(COUNTS_ALLOCATIONS)
-namespace {
-std::atomic<std::uint64_t> allocations{0};
-}
-// operator new calls it, too.
-extern "C" void* __libc_malloc(std::size_t bytes);     // NOLINT
-extern "C" void* malloc(std::size_t bytes) noexcept {  // NOLINT
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_malloc(bytes);
-}
-#endif
 
 namespace sluice {
 namespace {
@@ -49,27 +24,6 @@ constexpr std::uint32_t kDepth = 1024;  // so much that busy machines switch sel
 struct Numbers {
   std::uint64_t first, second;
 };
-
-/// A page of the test's own that parent and children share, so that nobody needs a system call to
-/// keep in step.
-struct Progress {
-  std::atomic<std::uint64_t> received{0};
-  std::atomic<bool> connected{false};
-
-  static Progress* make() {
-    void* page = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return page == MAP_FAILED ? nullptr : new (page) Progress;
-  }
-};
-
-/// From here on the kernel kills this thread for any system call but read, write and exit.
-void forbid_system_calls() { ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0); }
-/// The exit that is allowed.
-[[noreturn]] void leave(int status) {
-  ::syscall(SYS_exit, status);
-  __builtin_unreachable();
-}
 
 template <typename Exchange>
 void publish_in_step(Publisher<Numbers>& publisher, Progress& progress, Exchange&& exchange) {
@@ -83,8 +37,7 @@ void publish_in_step(Publisher<Numbers>& publisher, Progress& progress, Exchange
 template <typename Exchange>
 void expect_no_system_call(Exchange&& exchange) {
   TemporaryRoot root;
-  Progress* progress = Progress::make();
-  ASSERT_NE(progress, nullptr);
+  const SharedPage<Progress> progress;
   {
     ChildProcess receiver([&](const ChildProcess::Line&) -> int {
       Node node("receiver");
@@ -118,7 +71,6 @@ void expect_no_system_call(Exchange&& exchange) {
   }
   { Node node("reaper"); }
   EXPECT_EQ(root.entries(), std::vector<std::string>());
-  ::munmap(progress, sizeof(Progress));
 }
 
 TEST(HotPath, LoanPublishReceiveAndReleaseMakeNoSystemCall) {
