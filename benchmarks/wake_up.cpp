@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From publish until a subscriber that sleeps in wait() holds the sample, on another core and on
-// the same one. Compared with a bare futex wake in the same two processes, before and after.
+// From publish until a subscriber that sleeps in wait() holds the sample, and from notify until a
+// listener that sleeps has the event, on another core and on the same one. Each compared with a
+// bare futex wake in the same two processes, before and after.
 //
 //   sluice_bench_wake_up [--quick]
 #include <atomic>
@@ -48,21 +49,38 @@ int sleeper(const std::string& root, Words& words, const Plan& plan, int core) {
   bench::pin_to(core);
   sluice::Node node("sleeper", {.root = root});
   sluice::Subscriber<Payload> subscriber(node, "alarm");
-  const auto sleep_on_futex = [&](std::uint32_t before) {
-    while (words.bell.load(std::memory_order_acquire) == before) {
-      sluice::futex_wait(words.bell, before, 10s);
+  sluice::Listener listener(node, "alarm");
+  std::uint32_t rung = 0;
+  const auto sleep_on_futex = [&] {
+    while (words.bell.load(std::memory_order_acquire) == rung) {
+      sluice::futex_wait(words.bell, rung, 10s);
     }
     report(words, words.sent_ns.load(std::memory_order_relaxed));
+    ++rung;
+    return true;
   };
-  std::uint32_t rung = 0;
-  for (int round = 0; round <= plan.rounds; ++round) {
-    for (int i = 0; i < plan.wakes; ++i) sleep_on_futex(rung++);
+  const auto sleep_in_subscriber = [&] {
+    auto sample = subscriber.wait(10s);
+    if (sample) report(words, sample->sent_ns);
+    return bool(sample);
+  };
+  const auto sleep_in_listener = [&] {
+    const sluice::EventSet events = listener.wait(10s);
+    if (events) report(words, words.sent_ns.load(std::memory_order_relaxed));
+    return bool(events);
+  };
+  const auto sleep = [&](auto&& once) {
     for (int i = 0; i < plan.wakes; ++i) {
-      auto sample = subscriber.wait(10s);
-      if (!sample) return 1;
-      report(words, sample->sent_ns);
+      if (!once()) return false;
     }
-    for (int i = 0; i < plan.wakes; ++i) sleep_on_futex(rung++);
+    return true;
+  };
+  for (int round = 0; round <= plan.rounds; ++round) {
+    sleep(sleep_on_futex);
+    if (!sleep(sleep_in_subscriber)) return 1;
+    sleep(sleep_on_futex);
+    if (!sleep(sleep_in_listener)) return 1;
+    sleep(sleep_on_futex);
   }
   return 0;
 }
@@ -81,34 +99,62 @@ double median_ns(const Plan& plan, Words& words, pid_t process, Wake&& wake) {
   return bench::median(std::move(took));
 }
 
+/// What one way of waking takes, with the floors measured before and after.
+class Ratios {
+ public:
+  explicit Ratios(const char* what) : what_(what) {}
+
+  void add(double before, double time, double after) {
+    floors_.push_back((before + after) / 2);
+    times_.push_back(time);
+    ratios_.push_back(time / floors_.back());
+  }
+  void print(const char* where) const {
+    const auto [least, most] = std::minmax_element(ratios_.begin(), ratios_.end());
+    std::printf("%-13s %-12s %7.1f us = %.2f times a bare futex wake of %.1f us (%zu rounds: ",
+                where, what_, bench::median(times_) / 1000, bench::median(ratios_),
+                bench::median(floors_) / 1000, ratios_.size());
+    std::printf("%.2f to %.2f)\n", *least, *most);
+  }
+
+ private:
+  const char* what_;
+  std::vector<double> ratios_, floors_, times_;
+};
+
 int measure(const std::string& root, const Plan& plan, int own_core, int sleepers_core) {
   auto& words = bench::shared<Words>();
   const pid_t process = bench::spawn([&] { return sleeper(root, words, plan, sleepers_core); });
   bench::pin_to(own_core);
   sluice::Node node("waker", {.root = root});
   sluice::Publisher<Payload> publisher(node, "alarm");
+  sluice::Notifier notifier(node, "alarm");
   const auto wake_bare = [&] {
     words.sent_ns.store(bench::now_ns(), std::memory_order_relaxed);
     words.bell.fetch_add(1, std::memory_order_release);
     sluice::futex_wake_all(words.bell);
   };
   const auto wake_subscriber = [&] { publisher.publish(Payload{bench::now_ns()}); };
+  const auto wake_listener = [&] {
+    words.sent_ns.store(bench::now_ns(), std::memory_order_relaxed);
+    notifier.notify(sluice::EventId{1});
+  };
 
-  std::vector<double> ratios, floors, times;
+  Ratios sample("a sample:");
+  Ratios event("an event:");
   for (int round = 0; round <= plan.rounds; ++round) {
     const double before = median_ns(plan, words, process, wake_bare);
-    const double time = median_ns(plan, words, process, wake_subscriber);
+    const double sample_time = median_ns(plan, words, process, wake_subscriber);
+    const double between = median_ns(plan, words, process, wake_bare);
+    const double event_time = median_ns(plan, words, process, wake_listener);
     const double after = median_ns(plan, words, process, wake_bare);
     if (round == 0) continue;  // to warm up
-    floors.push_back((before + after) / 2);
-    times.push_back(time);
-    ratios.push_back(time / floors.back());
+    sample.add(before, sample_time, between);
+    event.add(between, event_time, after);
   }
-  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-  std::printf(
-      "%-13s %8.1f us = %.2f times a bare futex wake of %.1f us (%d rounds: %.2f to %.2f)\n",
-      own_core == sleepers_core ? "on one core:" : "across cores:", bench::median(times) / 1000,
-      bench::median(ratios), bench::median(floors) / 1000, plan.rounds, *least, *most);
+  const char* where = own_core == sleepers_core ? "on one core:" : "across cores:";
+  sample.print(where);
+  event.print(where);
   return bench::wait_for(process);
 }
 
@@ -116,7 +162,7 @@ int measure(const std::string& root, const Plan& plan, int own_core, int sleeper
 
 int main(int argc, char** argv) {
   const bool is_quick = bench::has_flag(argc, argv, "--quick");
-  const Plan plan = is_quick ? Plan{.rounds = 1, .wakes = 20} : Plan{.rounds = 11, .wakes = 300};
+  const Plan plan = is_quick ? Plan{.rounds = 1, .wakes = 20} : Plan{.rounds = 41, .wakes = 300};
   const std::vector<int> cores = bench::cores();
   return bench::with_root([&](const std::string& root) {
     if (cores.size() >= 2 && measure(root, plan, cores[0], cores[1]) != 0) return 1;

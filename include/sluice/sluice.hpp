@@ -5,6 +5,9 @@
 
 #include <sluice/core/error.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/port/event_id.hpp>
+#include <sluice/port/listener.hpp>
+#include <sluice/port/notifier.hpp>
 #include <sluice/port/options.hpp>
 #include <sluice/port/publisher.hpp>
 #include <sluice/port/reader.hpp>

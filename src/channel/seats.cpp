@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <sluice/channel/board.hpp>
+#include <sluice/channel/mailbox.hpp>
 #include <sluice/channel/seats.hpp>
 #include <sluice/platform/lock.hpp>
 
@@ -52,7 +53,10 @@ bool reap(const Directory& directory, const std::string& name, LastRites last_ri
 }
 
 /// By kind of port.
-LastRites last_rites_of(const std::string&) { return nothing_to_do; }
+LastRites last_rites_of(const std::string& name) {
+  if (seat_in(name, kNotifierKind)) return announce_death;
+  return nothing_to_do;
+}
 
 }  // namespace
 

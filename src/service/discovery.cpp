@@ -14,7 +14,9 @@ struct Kind {
   FileKind kind;
 };
 constexpr Kind kPortKinds[] = {{"publisher", FileKind::publisher},
-                               {"subscriber", FileKind::subscriber}};
+                               {"subscriber", FileKind::subscriber},
+                               {"notifier", FileKind::notifier},
+                               {"listener", FileKind::listener}};
 
 void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
   for (const Kind& kind : kPortKinds) {

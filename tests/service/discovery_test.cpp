@@ -57,6 +57,25 @@ TEST(Discovery, AServiceTellsItsTypeAndItsPorts) {
   EXPECT_EQ(service.ports[1].node_name, "planner");
 }
 
+TEST(Discovery, AServiceOfEventsHasNoTypeAndTellsItsPorts) {
+  TemporaryRoot root;
+  Node node("hall");
+  Notifier notifier(node, "door");
+  Listener listener(node, "door");
+  const auto found = services();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].name, "door");
+  EXPECT_EQ(found[0].pattern, "event");
+  EXPECT_EQ(found[0].type_name(), "");
+  EXPECT_EQ(found[0].schema, Schema());
+  ASSERT_EQ(found[0].ports.size(), 2U);
+  EXPECT_EQ(found[0].ports[0].kind, "listener");
+  EXPECT_EQ(found[0].ports[0].node_name, "hall");
+  EXPECT_EQ(found[0].ports[1].kind, "notifier");
+  EXPECT_EQ(found[0].ports[1].incarnation, notifier.id());
+  EXPECT_TRUE(found[0].ports[1].alive);
+}
+
 TEST(Discovery, ANodeTellsItsProcess) {
   TemporaryRoot root;
   Node first("first");

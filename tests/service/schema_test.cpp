@@ -262,6 +262,17 @@ TEST(Decode, GivesBackWhatWasEncoded) {
   }
 }
 
+TEST(Decode, GivesBackTheSchemaOfNothing) {
+  const Schema nothing;  // of events
+  EXPECT_EQ(encode(nothing), "sluice-schema 1\n0 1 0 0:\n");
+  const Result<Schema> decoded = decode(encode(nothing));
+  ASSERT_TRUE(decoded) << decoded.failure().message;
+  EXPECT_EQ(*decoded, nothing);
+  EXPECT_EQ(difference(nothing, *decoded), std::nullopt);
+  EXPECT_TRUE(difference(nothing, pose()));
+  EXPECT_TRUE(difference(pose(), nothing));
+}
+
 TEST(Decode, TellsAnotherVersion) {
   EXPECT_EQ(decode_error("sluice-schema 2\nwhatever"), Errc::version_mismatch);
 }

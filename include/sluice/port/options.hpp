@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <sluice/port/event_id.hpp>
 
 namespace sluice {
 
@@ -45,6 +47,17 @@ struct SubscriberOptions {
   std::uint32_t history = kAll;
   /// Samples that may be held at once. 1 to 256. Publishers have memory for so many more.
   std::uint32_t max_borrowed = 4;
+};
+
+/// Events that the listeners get without a call of `notify`. By default none.
+struct NotifierOptions {
+  /// When the notifier has joined. A listener that comes later does not get it.
+  std::optional<EventId> on_join = {};
+  /// When it is destroyed.
+  std::optional<EventId> on_leave = {};
+  /// When it was killed, or ended without being destroyed. A listener that waits gets it within
+  /// about 200 ms. Also after `on_leave`, where it was killed while it was being destroyed.
+  std::optional<EventId> on_death = {};
 };
 
 }  // namespace sluice

@@ -12,7 +12,7 @@
 namespace sluice {
 
 struct PortInfo {
-  std::string kind;  ///< "publisher" or "subscriber"
+  std::string kind;  ///< "publisher", "subscriber", "notifier", "listener"
   std::uint32_t seat = 0;
   std::uint32_t pid = 0;
   std::uint64_t node = 0;  ///< id
@@ -23,8 +23,8 @@ struct PortInfo {
 
 struct ServiceInfo {
   std::string name;
-  std::string pattern;  ///< "publish-subscribe"
-  Schema schema;
+  std::string pattern;  ///< "publish-subscribe", "event"
+  Schema schema;        ///< of events: no type name, no fields
   std::vector<PortInfo> ports;
 
   [[nodiscard]] const std::string& type_name() const noexcept { return schema.type_name; }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stays in its place when a listener is moved: the service, the channel, and what wait sets
+// know of it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <sluice/channel/mailbox_listener.hpp>
+#include <sluice/channel/waitable.hpp>
+#include <sluice/platform/process.hpp>
+#include <sluice/port/event_id.hpp>
+#include <sluice/service/node.hpp>
+#include <sluice/service/service.hpp>
+#include <string_view>
+
+namespace sluice {
+
+/// Lives until it is closed. Thread safety: one thread at a time.
+class ListenerPort final : public Waitable {
+ public:
+  /// Errors: see `Listener::Listener`.
+  [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
+
+  EventSet receive() noexcept {
+    if (is_forked()) [[unlikely]] {
+      fail_forked();
+      return {};
+    }
+    return EventSet(channel_->take());
+  }
+
+  /// Sleeps until there is something, at most `timeout`.
+  EventSet wait(std::chrono::nanoseconds timeout) noexcept;
+
+  void close() noexcept {
+    cut_link();
+    if (is_forked()) return;  // the parent's: left as it is
+    delete this;
+  }
+
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return channel_->doorbell(); }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] bool is_ready() noexcept override;
+  void look() noexcept override;
+
+  [[nodiscard]] std::uint32_t notifiers() noexcept;
+  [[nodiscard]] const Failure& last_failure() noexcept;
+
+ private:
+  ListenerPort() : fork_generation_(fork_generation()) {}
+
+  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
+  void fail_forked() noexcept;
+
+  std::uint32_t fork_generation_;
+  std::unique_ptr<Service> service_;  // left after the channel is gone
+  std::unique_ptr<MailboxListener> channel_;
+  Failure failure_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stays in its place when a notifier is moved: the service and the channel.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <sluice/channel/mailbox_notifier.hpp>
+#include <sluice/platform/process.hpp>
+#include <sluice/port/event_id.hpp>
+#include <sluice/port/options.hpp>
+#include <sluice/service/node.hpp>
+#include <sluice/service/service.hpp>
+#include <string_view>
+
+namespace sluice {
+
+/// Lives until it is closed. Thread safety: one thread at a time.
+class NotifierPort {
+ public:
+  /// Errors: see `Notifier::Notifier`.
+  [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
+                                                    const NotifierOptions& options);
+
+  std::uint32_t notify(EventId id) noexcept {
+    if (is_forked()) [[unlikely]] {
+      fail_forked();
+      return 0;
+    }
+    return channel_->notify(id.value);
+  }
+
+  void close() noexcept {
+    if (is_forked()) return;  // the parent's: left as it is
+    delete this;
+  }
+
+  [[nodiscard]] std::uint32_t listeners() noexcept;
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
+  [[nodiscard]] const Failure& last_failure() noexcept;
+
+ private:
+  NotifierPort() : fork_generation_(fork_generation()) {}
+
+  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
+  void fail_forked() noexcept;
+
+  std::uint32_t fork_generation_;
+  std::unique_ptr<Service> service_;  // left after the channel is gone
+  std::unique_ptr<MailboxNotifier> channel_;
+  Failure failure_;
+};
+
+}  // namespace sluice
