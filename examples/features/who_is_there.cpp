@@ -7,8 +7,9 @@
 
 int main() {
   for (const auto& service : sluice::services()) {
-    std::printf("service %s: %s of %s\n", service.name.c_str(), service.pattern.c_str(),
-                service.type_name().c_str());
+    std::printf("service %s: %s", service.name.c_str(), service.pattern.c_str());
+    if (!service.type_name().empty()) std::printf(" of %s", service.type_name().c_str());
+    std::puts("");
     for (const auto& port : service.ports) {
       std::printf("  %s in node %s, process %u\n", port.kind.c_str(), port.node_name.c_str(),
                   port.pid);

@@ -18,7 +18,6 @@ using explore::require;
 using explore::Scenario;
 
 constexpr std::size_t kNotifiers = 2;
-constexpr std::size_t kListener = kNotifiers;
 
 struct State {
   sluice::Mailbox mailbox{};

@@ -145,20 +145,21 @@ TEST_F(Events, WaitingGoesOnForLongerThanOneSleep) {
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 250ms);
 }
 
-TEST_F(Events, ASleeperIsWoken) {
+TEST_F(Events, ASleeperIsWokenAndNoEventIsMissing) {
+  constexpr int kRounds = 3000;
   Notifier notifier(*node, "door");
   ChildProcess child([](const ChildProcess::Line& line) {
     Node own("child");
     Listener listener(own, "door");
     line.say();
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < kRounds; ++i) {
       if (values_of(listener.wait(10s)) != Values{i % 256}) return 1;
       line.say();
     }
     return 0;
   });
   ASSERT_TRUE(child.hear());
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < kRounds; ++i) {
     EXPECT_EQ(notifier.notify(EventId{static_cast<std::uint8_t>(i)}), 1U);
     ASSERT_TRUE(child.hear());
   }
@@ -455,33 +456,6 @@ TEST_F(Events, UnderStressNoneIsLost) {
   for (auto& child : children) EXPECT_EQ(child->wait(), 0);
   EXPECT_GE(handed_over, 8U);
   EXPECT_LE(handed_over, 8 * kRounds);
-}
-
-TEST_F(Events, OneAtATimeEachIsCounted) {
-  constexpr std::uint64_t kRounds = 20'000;
-  const SharedPage<Counts> counts;
-  Notifier notifier(*node, "door");
-  ChildProcess child([&](const ChildProcess::Line& line) {
-    Node own("child");
-    Listener listener(own, "door");
-    line.say();
-    for (std::uint64_t i = 0; i < kRounds; ++i) {
-      if (values_of(listener.wait(20s)) != Values{static_cast<int>(i % 256)}) return 1;
-      counts->sent[0].store(i + 1, std::memory_order_release);
-    }
-    return 0;
-  });
-  ASSERT_TRUE(child.hear());
-  for (std::uint64_t i = 0; i < kRounds; ++i) {
-    notifier.notify(EventId{static_cast<std::uint8_t>(i % 256)});
-    for (int tries = 0; counts->sent[0].load(std::memory_order_acquire) != i + 1; ++tries) {
-      if (tries % 100'000 == 99'999) {
-        ASSERT_EQ(::kill(child.pid(), 0), 0);
-      }
-      ::sched_yield();
-    }
-  }
-  EXPECT_EQ(child.wait(), 0);
 }
 
 TEST_F(Events, ListenersComeAndGoWhileANotifierRuns) {

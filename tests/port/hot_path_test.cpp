@@ -66,8 +66,7 @@ void expect_no_system_call(Exchange&& exchange) {
       publish_in_step(publisher, *progress, exchange);
       leave(0);
     });
-    EXPECT_EQ(sender.wait(), 0);
-    EXPECT_EQ(receiver.wait(), 0);
+    expect_that_both_succeed(sender, receiver);
   }
   { Node node("reaper"); }
   EXPECT_EQ(root.entries(), std::vector<std::string>());

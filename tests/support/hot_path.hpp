@@ -5,14 +5,17 @@
 // Defines `malloc` for the whole program where it can count: include it in one source file.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <support/child_process.hpp>
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTS_ALLOCATIONS 1
@@ -34,6 +37,17 @@ inline void forbid_system_calls() { ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT,
 [[noreturn]] inline void leave(int status) {
   ::syscall(SYS_exit, status);
   __builtin_unreachable();
+}
+
+/// Waits for both. They wait for each other: where one fails, the other is ended.
+inline void expect_that_both_succeed(ChildProcess& one, ChildProcess& other) {
+  siginfo_t info{};
+  ::waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
+  const bool one_is_first = info.si_pid == one.pid();
+  const int status = (one_is_first ? one : other).wait();
+  EXPECT_EQ(status, 0);
+  if (status != 0) return (one_is_first ? other : one).kill();
+  EXPECT_EQ((one_is_first ? other : one).wait(), 0);
 }
 
 /// How far somebody has come, for `SharedPage`.
