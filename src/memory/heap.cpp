@@ -20,6 +20,8 @@ constexpr std::uint64_t kMaxAlignment = 4096;
 constexpr std::uint64_t kMaxSpareBytes = std::uint64_t{1} << 20;
 // No less than what the algorithm asks for beside the bytes and their alignment.
 constexpr std::uint64_t kBlockOverheadBytes = 128;
+// No more than the smallest block, and no less than what ends the heap.
+constexpr std::uint64_t kLeastBlockBytes = 32;
 // The algorithm's `shrink_to_fit` cannot do with less in an empty heap.
 constexpr std::uint64_t kLeastFreeBytes = 256;
 static_assert(alignof(BestFit) <= BestFit::Alignment);
@@ -71,6 +73,26 @@ Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignmen
   return static_cast<std::uint64_t>(static_cast<std::byte*>(block) - file_->region().data());
 }
 
+std::uint64_t Heap::expand(std::uint64_t offset, std::uint64_t least_bytes,
+                           std::uint64_t preferred_bytes) noexcept {
+  if (least_bytes > file_->region().reserved_bytes()) return 0;
+  BestFit& manager = best_fit(manager_);
+  void* block = file_->region().data() + offset;
+  const auto try_expand = [&](std::uint64_t& bytes) {
+    const std::uint64_t most = manager.get_size();  // more it refuses without a look
+    const std::uint64_t least = std::min(least_bytes, most);
+    void* reuse = block;
+    bytes = std::clamp(preferred_bytes, least, most);
+    return manager.raw_allocation_command(ipc::expand_fwd, least, bytes, reuse, 1) != nullptr;
+  };
+  std::uint64_t bytes = 0;
+  if (try_expand(bytes)) return bytes;
+  // `bytes` is now what the block has, with a free one that may follow. Then nothing: it is last.
+  if (offset + bytes + kLeastBlockBytes < offset_ + manager.get_size()) return 0;
+  if (!grow_by(least_bytes - std::min(bytes, least_bytes) + kBlockOverheadBytes)) return 0;
+  return try_expand(bytes) ? bytes : 0;
+}
+
 void Heap::deallocate(std::uint64_t offset) noexcept {
   best_fit(manager_).deallocate(file_->region().data() + offset);
 }
@@ -92,13 +114,16 @@ Failure Heap::too_large(std::uint64_t bytes) const {
 }
 
 Result<void> Heap::grow(std::uint64_t block_bytes) {
+  return grow_by(block_bytes - std::min(tail_bytes(best_fit(manager_)), block_bytes));
+}
+
+Result<void> Heap::grow_by(std::uint64_t missing_bytes) {
   BestFit& manager = best_fit(manager_);
   const std::uint64_t present = file_->region().mapped_bytes();
-  const std::uint64_t missing = block_bytes - std::min(tail_bytes(manager), block_bytes);
   // Small blocks come in numbers: an eighth at a time keeps the system calls few.
   const std::uint64_t spare = std::min(present / 8, kMaxSpareBytes);
-  auto grown = file_->grow_to(present + std::max(missing, spare));
-  if (!grown && missing < spare) grown = file_->grow_to(present + missing);
+  auto grown = file_->grow_to(present + std::max(missing_bytes, spare));
+  if (!grown && missing_bytes < spare) grown = file_->grow_to(present + missing_bytes);
   if (!grown) return grown;
   const std::uint64_t managed = offset_ + manager.get_size();
   manager.grow(file_->region().mapped_bytes() - managed);

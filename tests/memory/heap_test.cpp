@@ -59,6 +59,7 @@ TEST(Heap, BlocksDoNotOverlapWhateverTheOrderOfAllocations) {
   };
   std::map<std::uint64_t, Block> live;
   std::mt19937 random(7);
+  unsigned expanded = 0;
   const auto is_intact = [&](std::uint64_t offset, const Block& block) {
     const auto* data = blocks.file.region().at<unsigned char>(offset);
     for (std::uint64_t i = 0; i < block.bytes; ++i) {
@@ -74,6 +75,20 @@ TEST(Heap, BlocksDoNotOverlapWhateverTheOrderOfAllocations) {
       live.erase(victim);
       continue;
     }
+    if (random() % 5 == 0 && !live.empty()) {
+      auto& [offset, block] =
+          *std::next(live.begin(), static_cast<std::ptrdiff_t>(random() % live.size()));
+      const std::uint64_t least = block.bytes + 1 + random() % 3000;
+      const std::uint64_t bytes = blocks.heap.expand(offset, least, least + random() % 3000);
+      if (bytes == 0) continue;
+      ++expanded;
+      ASSERT_GE(bytes, least);
+      ASSERT_TRUE(blocks.file.region().contains(offset, bytes));
+      ASSERT_TRUE(is_intact(offset, block));
+      block.bytes = bytes;
+      std::memset(blocks.file.region().at<void>(offset), block.fill, bytes);
+      continue;
+    }
     const std::uint64_t bytes = 1 + random() % (round % 50 == 0 ? 500'000 : 3000);
     const std::uint64_t alignment = std::uint64_t{1} << (random() % 13);
     const std::uint64_t offset = blocks.heap.allocate(bytes, alignment).value();
@@ -87,6 +102,49 @@ TEST(Heap, BlocksDoNotOverlapWhateverTheOrderOfAllocations) {
     ASSERT_TRUE(is_intact(offset, block));
     blocks.heap.deallocate(offset);
   }
+  EXPECT_GT(expanded, 50U);
+}
+
+TEST(Heap, ABlockThatNothingFollowsGrowsWhereItIs) {
+  Blocks blocks(64 * kMiB);
+  const std::uint64_t offset = blocks.heap.allocate(100, 64).value();
+  *blocks.file.region().at<std::uint64_t>(offset) = 42;
+  for (std::uint64_t bytes : {kKiB, 100 * kKiB, 10 * kMiB, 63 * kMiB}) {
+    EXPECT_GE(blocks.heap.expand(offset, bytes, bytes), bytes);
+    EXPECT_GE(blocks.file_bytes(), bytes);
+    EXPECT_LE(blocks.file_bytes(), bytes + 2 * kMiB) << "and takes not much more";
+  }
+  EXPECT_EQ(*blocks.file.region().at<std::uint64_t>(offset), 42U);
+  EXPECT_EQ(blocks.heap.expand(offset, 64 * kMiB, 64 * kMiB), 0U);
+  EXPECT_EQ(blocks.heap.expand(offset, UINT64_MAX, UINT64_MAX), 0U);
+  EXPECT_TRUE(blocks.heap.allocate(200 * kKiB, 64)) << "behind it";
+}
+
+TEST(Heap, TheSmallestBlockBehindAnotherKeepsItFromGrowing) {
+  Blocks blocks(64 * kMiB);
+  const std::uint64_t offset = blocks.heap.allocate(kMiB, 64).value();
+  while (blocks.heap.allocate(1, 1).value() < offset) continue;  // in the gaps in front of it
+  const std::uint64_t bytes = blocks.file_bytes();
+  EXPECT_EQ(blocks.heap.expand(offset, 10 * kMiB, 10 * kMiB), 0U);
+  EXPECT_EQ(blocks.file_bytes(), bytes) << "nor does the file";
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(blocks.heap.allocate(1 + i, 1));
+}
+
+TEST(Heap, ABlockGrowsIntoWhatIsFreeBehindIt) {
+  Blocks blocks(64 * kMiB);
+  const std::uint64_t offset = blocks.heap.allocate(kMiB, 64).value();
+  const std::uint64_t next = blocks.heap.allocate(kMiB, 64).value();
+  const std::uint64_t last = blocks.heap.allocate(kMiB, 64).value();
+  const std::uint64_t bytes = blocks.file_bytes();
+  EXPECT_EQ(blocks.heap.expand(offset, kMiB + kKiB, 2 * kMiB), 0U) << "something is there";
+  blocks.heap.deallocate(next);
+  EXPECT_EQ(blocks.heap.expand(offset, 3 * kMiB, 3 * kMiB), 0U) << "not so much is free";
+  const std::uint64_t expanded = blocks.heap.expand(offset, kMiB + kKiB, kMiB + 2 * kKiB);
+  EXPECT_GE(expanded, kMiB + 2 * kKiB) << "what is preferred, if it is there";
+  EXPECT_LE(expanded, kMiB + 3 * kKiB) << "and no more";
+  EXPECT_GE(blocks.heap.expand(offset, kMiB + 3 * kKiB, 64 * kMiB), 2 * kMiB);
+  EXPECT_EQ(blocks.file_bytes(), bytes);
+  blocks.heap.deallocate(last);
 }
 
 TEST(Heap, ReservesNotMuchMoreThanItsBlocksNeed) {

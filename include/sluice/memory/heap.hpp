@@ -28,6 +28,12 @@ class Heap {
   /// `make_room()` is called when memory is short, before `allocate` gives up; it may deallocate,
   /// and returns whether it did.
   void when_short(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
+  /// Makes the block at `offset` larger where it is: to `preferred_bytes` if they are there, and to
+  /// at least `least_bytes`. Grows the file where the block is the heap's last. Returns the size
+  /// that the block has now; 0: something follows it, or there is no memory, and nothing has
+  /// changed for the block.
+  [[nodiscard]] std::uint64_t expand(std::uint64_t offset, std::uint64_t least_bytes,
+                                     std::uint64_t preferred_bytes) noexcept;
   /// Gives back what `allocate` returned.
   void deallocate(std::uint64_t offset) noexcept;
 
@@ -35,11 +41,14 @@ class Heap {
   [[nodiscard]] std::uint64_t free_bytes() const noexcept;
 
   [[nodiscard]] SharedFile& file() const noexcept { return *file_; }
+  /// Where the heap begins in the owner's mapping.
+  [[nodiscard]] const void* begin() const noexcept { return manager_; }
 
  private:
   [[nodiscard]] Failure too_large(std::uint64_t bytes) const;
   Result<void> grow(std::uint64_t block_bytes);
   bool has_made_room();
+  Result<void> grow_by(std::uint64_t missing_bytes);
 
   SharedFile* file_ = nullptr;
   std::uint64_t offset_ = 0;
