@@ -344,7 +344,8 @@ consteval bool refuse() {
                 "sluice: a payload may not hold a class that points to memory elsewhere; hold the "
                 "characters or elements themselves in an array, sluice::String or sluice::Vector");
   static_assert(reason != TypeFault::not_trivially_copyable,
-                "sluice: a payload must be trivially copyable; for text use char[N] or "
+                "sluice: a payload must be trivially copyable, or be a class with an explicit "
+                "constructor from sluice::Allocator<> for its containers; for text use char[N] or "
                 "sluice::String, for lists an array or sluice::Vector");
   static_assert(reason != TypeFault::too_many_members,
                 "sluice: a payload has at most 128 members in one class; group them in classes of "

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Containers that live in shared memory: String, Vector, Map. A publisher builds them in place, in
+// its own file, and everybody reads them there, wherever the file is mapped.
+//
+//   struct Cloud {
+//     explicit Cloud(sluice::Allocator<> a) : frame{a}, points{a}, labels{a} {}
+//     sluice::String frame;
+//     sluice::Vector<Point> points;
+//     sluice::Map<sluice::String, int> labels;
+//   };
+//
+// Elements are payloads, or classes that have containers themselves and take the allocator last in
+// their constructor: `Vector<String>`, `Map<String, Vector<float>>`, `Vector<Cloud>`. They are
+// built with the heap of the container that they are in. Iterators are pointers.
+//
+// What grows a container throws `Error` where its heap is full, with what was needed and what there
+// is (without exceptions: prints it and aborts). A container that was received is for reading;
+// changing it aborts, and copying it gives an ordinary one. Thread safety: as the standard
+// library's containers. None of this is wait-free: allocating takes a lock of the process.
+#pragma once
+
+#include <sluice/memory/allocator.hpp>
+#include <sluice/service/map.hpp>
+#include <sluice/service/string.hpp>
+#include <sluice/service/vector.hpp>

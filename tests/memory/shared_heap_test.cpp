@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <sluice/memory/shared_heap.hpp>
+#include <sluice/service/string.hpp>
+#include <sluice/service/vector.hpp>
+#include <thread>
+#include <vector>
+
+#include "support/child_process.hpp"
+#include "support/shared_file_with_heap.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kMiB = 1024 * 1024;
+
+TEST(SharedHeap, IsFoundByItsAnchorAmongMany) {
+  std::deque<SharedHeap> heaps(200);
+  for (SharedHeap& heap : heaps) EXPECT_EQ(&SharedHeap::of(heap.anchor()), &heap);
+  for (int i = 0; i < 100; ++i) heaps.pop_front();
+  for (int i = 0; i < 50; ++i) heaps.emplace_back();
+  for (SharedHeap& heap : heaps) EXPECT_EQ(&SharedHeap::of(heap.anchor()), &heap);
+}
+
+TEST(SharedHeap, ServesSeveralThreadsAtOnce) {
+  SharedFileWithHeap file(256 * kMiB);
+  const std::uint64_t before = file.used_bytes();
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (unsigned round = 0; round < 20; ++round) {
+        Vector<unsigned> numbers(file.allocator());
+        Vector<String> texts(file.allocator());
+        for (unsigned i = 0; i < 2000; ++i) numbers.push_back(t + i);
+        for (unsigned i = 0; i < 100; ++i) texts.emplace_back(std::size_t{30}, 'a');
+        for (unsigned i = 0; i < 2000; ++i) ASSERT_EQ(numbers[i], t + i);
+        SharedHeap other;  // comes and goes meanwhile
+        ASSERT_EQ(&SharedHeap::of(other.anchor()), &other);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(file.used_bytes(), before);
+}
+
+TEST(SharedHeap, IsNotUsedByAForkedChild) {
+  SharedFileWithHeap file(kMiB);
+  Vector<int> numbers(5, 1, file.allocator());
+  ChildProcess child([&](const ChildProcess::Line&) {
+    if (file.shared_heap.allocate(100, 8).error() != Errc::forked) return 1;
+    if (file.shared_heap.expand(numbers.data(), 100, 100) != 0) return 2;
+    { Vector<int> gone(std::move(numbers)); }  // leaves its parent's memory as it is
+    return 0;
+  });
+  EXPECT_EQ(child.wait(), 0);
+  numbers.push_back(2);
+  EXPECT_EQ(numbers.size(), 6U);
+}
+
+}  // namespace
+}  // namespace sluice
