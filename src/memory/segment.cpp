@@ -158,6 +158,7 @@ struct Segment::State {
   Directory directory;
   SharedFile file;
   Heap heap;
+  std::optional<SharedHeap> shared_heap;  // where it was asked for
   bool is_creator = false;
   std::uint32_t generation = fork_generation();
   Failure failure;
@@ -477,6 +478,24 @@ const void* Segment::look_up(std::string_view name, const Type& type,
   }
   count = found.count;
   return state.file.region().data() + found.offset;
+}
+
+bool Segment::holds_containers(std::string_view name, const ContainerMap& map,
+                               const void* object) noexcept {
+  const Region& region = state_->file.region();
+  if (check_containers(map, object, region.data(), region.mapped_bytes())) return true;
+  state_->failure = {
+      Errc::corrupted,
+      fmt::format("object '{}' in segment '{}' has a container that leads outside of "
+                  "the {} bytes that there are",
+                  name, state_->name, region.mapped_bytes())};
+  return false;
+}
+
+Allocator<> Segment::allocator() noexcept {
+  if (!usable(true)) return {};
+  if (!state_->shared_heap) state_->shared_heap.emplace(state_->heap);
+  return Allocator<>(*state_->shared_heap);
 }
 
 bool Segment::contains(const void* address, std::size_t bytes) noexcept {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sluice/containers.hpp>
 #include <sluice/memory/segment.hpp>
 #include <string>
 #include <thread>
@@ -643,6 +644,44 @@ TEST(Segment, AChildDoesNotKeepItsParentsSegmentAlive) {
   ASSERT_TRUE(child.is_ready());
   segment.reset();
   EXPECT_TRUE(Segment::create("s"));
+}
+
+struct Cloud {
+  explicit Cloud(Allocator<> a) : frame{a}, points{a} {}
+  String frame;
+  Vector<std::uint64_t> points;
+};
+
+TEST(Segment, ObjectsMayHaveContainers) {
+  const TemporaryRoot root;
+  Peer creator([](auto ready) {
+    auto segment = Segment::create("s").value();
+    auto cloud = segment.template construct<Cloud>("cloud", segment.allocator());
+    cloud->frame = "a name that is longer than fifteen";
+    for (std::uint64_t i = 0; i < 100'000; ++i) cloud->points.push_back(i);
+    ready();
+  });
+  ASSERT_TRUE(creator.is_ready());
+  auto segment = Segment::open("s").value();
+  const Cloud* cloud = segment.find<Cloud>("cloud");
+  ASSERT_NE(cloud, nullptr) << segment.failure().message;
+  EXPECT_EQ(cloud->frame, "a name that is longer than fifteen");
+  EXPECT_EQ(cloud->points.size(), 100'000U);
+  EXPECT_EQ(cloud->points.back(), 99'999U);
+  EXPECT_TRUE(segment.allocator().is_private());
+}
+
+TEST(Segment, AContainerThatLeadsOutsideIsRefused) {
+  const TemporaryRoot root;
+  auto segment = Segment::create("s").value();
+  auto cloud = segment.construct<Cloud>("cloud", segment.allocator());
+  cloud->points.resize(10);
+  auto other = Segment::open("s").value();
+  EXPECT_NE(other.find<Cloud>("cloud"), nullptr);
+  reinterpret_cast<std::uint64_t*>(&cloud->points)[3] = std::uint64_t{1} << 40;  // its capacity
+  EXPECT_EQ(other.find<Cloud>("cloud"), nullptr);
+  EXPECT_EQ(other.failure().code, Errc::corrupted);
+  says(other.failure(), "object 'cloud' in segment 's' has a container that leads outside");
 }
 
 TEST(Segment, ReportsUseAfterItWasMovedAway) {

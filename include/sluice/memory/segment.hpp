@@ -24,6 +24,8 @@
 #include <memory>
 #include <new>
 #include <sluice/core/result.hpp>
+#include <sluice/memory/allocator.hpp>
+#include <sluice/memory/container.hpp>
 #include <sluice/memory/offset_ptr.hpp>
 #include <sluice/platform/root.hpp>
 #include <span>
@@ -117,21 +119,32 @@ class Segment {
     return destroy(object.get());
   }
 
+  /// For containers (sluice/containers.hpp) in objects of this segment:
+  /// `segment.construct<Cloud>("cloud", segment.allocator())`. They grow while the segment lives,
+  /// on the thread that uses it. Of the private heap where this process is not the creator.
+  [[nodiscard]] Allocator<> allocator() noexcept;
+
   /// The object of that name; of an array, the first element. Its type must be the creator's, by
-  /// name, size and alignment. Takes time proportional to the number of names, and a system call.
+  /// name, size and alignment, and its containers must lie in the segment. Takes time proportional
+  /// to the number of names, and a system call.
   /// Errors: Errc::not_found, Errc::type_mismatch, Errc::corrupted, Errc::no_address_space,
   /// Errc::forked, Errc::closed.
   template <SegmentObject T>
   [[nodiscard]] const T* find(std::string_view name) {
-    std::uint64_t count = 0;
-    return static_cast<const T*>(look_up(name, type_of<T>(), count));
+    return find_array<T>(name).data();
   }
   /// The same for arrays. Empty where `find` is null.
   template <SegmentObject T>
   [[nodiscard]] std::span<const T> find_array(std::string_view name) {
     std::uint64_t count = 0;
     const auto* first = static_cast<const T*>(look_up(name, type_of<T>(), count));
-    return first == nullptr ? std::span<const T>() : std::span<const T>(first, count);
+    if (first == nullptr) return {};
+    if constexpr (ConstructibleInHeap<T>) {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        if (!holds_containers(name, containers_in<T>(), first + i)) return {};
+      }
+    }
+    return {first, count};
   }
 
   /// Whether [address, address + bytes) lies in the segment; maps what the creator has added. A
@@ -222,6 +235,8 @@ class Segment {
   void release(void* memory) noexcept;
   [[nodiscard]] const void* look_up(std::string_view name, const Type& type,
                                     std::uint64_t& count) noexcept;
+  [[nodiscard]] bool holds_containers(std::string_view name, const ContainerMap& map,
+                                      const void* object) noexcept;
   [[nodiscard]] bool usable(bool for_writing) noexcept;
 
   std::unique_ptr<State> state_;
