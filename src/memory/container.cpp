@@ -43,14 +43,14 @@ class Check {
   Check(const std::byte* begin, std::uint64_t bytes)
       : begin_(reinterpret_cast<std::uintptr_t>(begin)), bytes_(bytes), bytes_left_(bytes) {}
 
-  bool object(const ContainerMap& map, std::uintptr_t object, unsigned depth) {
+  bool object(const ContainerMap& map, const std::byte* object, unsigned depth) {
     return std::all_of(map.places().begin(), map.places().end(), [&](const auto& place) {
       return container(*place.type, object + place.offset, depth);
     });
   }
 
  private:
-  bool container(const ContainerType& type, std::uintptr_t address, unsigned depth) {
+  bool container(const ContainerType& type, const std::byte* address, unsigned depth) {
     const auto* words = reinterpret_cast<const ContainerWords*>(address);
     // Each word is read once: what is checked is what is used.
     const auto* data = static_cast<const std::byte*>(words->data.get());
@@ -64,10 +64,11 @@ class Check {
     if (first % type.element_alignment != 0 || first < begin_) return false;
     if (first - begin_ > bytes_ - elements * type.element_bytes) return false;
     if (type.terminated && data[size * type.element_bytes] != std::byte{0}) return false;
-    return type.elements == nullptr || nested(type, first, size, depth);
+    return type.elements == nullptr || nested(type, data, size, depth);
   }
 
-  bool nested(const ContainerType& type, std::uintptr_t first, std::uint64_t size, unsigned depth) {
+  bool nested(const ContainerType& type, const std::byte* first, std::uint64_t size,
+              unsigned depth) {
     if (size == 0) return true;
     // Blocks of an honest publisher do not overlap, so its elements take no more than there is.
     const std::uint64_t bytes = size * type.element_bytes;
@@ -150,7 +151,7 @@ void ContainerMap::complete() const {
 
 bool check_containers(const ContainerMap& map, const void* object, const std::byte* begin,
                       std::uint64_t bytes) noexcept {
-  return Check(begin, bytes).object(map, reinterpret_cast<std::uintptr_t>(object), 0);
+  return Check(begin, bytes).object(map, static_cast<const std::byte*>(object), 0);
 }
 
 }  // namespace sluice

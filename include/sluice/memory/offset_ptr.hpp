@@ -66,7 +66,8 @@ class offset_ptr {  // named after what it stands for, as `std::unique_ptr` is
 
   [[nodiscard]] T* get() const noexcept {
     if (distance_ == kNull) return nullptr;
-    return reinterpret_cast<T*>(address_of_this() + static_cast<std::uintptr_t>(distance_));
+    return reinterpret_cast<T*>(address_of_this() +  // NOLINT: not arithmetic within one object
+                                static_cast<std::uintptr_t>(distance_));
   }
   [[nodiscard]] T* operator->() const noexcept { return get(); }
   [[nodiscard]] reference operator*() const noexcept requires(!std::is_void_v<T>) { return *get(); }
