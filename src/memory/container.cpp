@@ -61,7 +61,8 @@ class Check {
     const std::uint64_t elements = capacity + (type.terminated ? 1 : 0);
     const auto first = reinterpret_cast<std::uintptr_t>(data);
     if (elements == 0 || elements > bytes_ / type.element_bytes) return false;
-    if (first % type.element_alignment != 0 || first < begin_) return false;
+    if (first % type.element_alignment != 0) return false;
+    // In front of the beginning, the difference is beyond every size.
     if (first - begin_ > bytes_ - elements * type.element_bytes) return false;
     if (type.terminated && data[size * type.element_bytes] != std::byte{0}) return false;
     return type.elements == nullptr || nested(type, data, size, depth);

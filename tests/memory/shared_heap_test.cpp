@@ -31,14 +31,16 @@ TEST(SharedHeap, ServesSeveralThreadsAtOnce) {
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      for (unsigned round = 0; round < 20; ++round) {
-        Vector<unsigned> numbers(file.allocator());
-        Vector<String> texts(file.allocator());
-        for (unsigned i = 0; i < 2000; ++i) numbers.push_back(t + i);
-        for (unsigned i = 0; i < 100; ++i) texts.emplace_back(std::size_t{30}, 'a');
-        for (unsigned i = 0; i < 2000; ++i) ASSERT_EQ(numbers[i], t + i);
+      std::vector<Vector<unsigned>> all;
+      for (int i = 0; i < 8; ++i) all.emplace_back(file.allocator());
+      for (unsigned round = 0; round < 20'000; ++round) {
+        Vector<unsigned> numbers(1 + round % 40, t, file.allocator());
+        std::swap(all[round % all.size()], numbers);
         SharedHeap other;  // comes and goes meanwhile
         ASSERT_EQ(&SharedHeap::of(other.anchor()), &other);
+      }
+      for (const auto& numbers : all) {
+        for (const unsigned number : numbers) ASSERT_EQ(number, t);
       }
     });
   }
