@@ -8,6 +8,7 @@
 #include <sluice/channel/broadcast_publisher.hpp>
 #include <sluice/channel/seats.hpp>
 #include <sluice/platform/lock.hpp>
+#include <thread>
 
 namespace sluice {
 namespace {
@@ -77,7 +78,7 @@ Result<void> BroadcastPublisher::initialise(std::uint64_t node, mode_t mode) {
   auto pool = SlotPool::create(file_, words_->slots, heap_offset, config_.payload);
   if (!pool) return pool.failure();
   pool_ = std::move(*pool);
-  pool_.heap().when_short([this] { return make_room(); });
+  pool_.when_short([this] { return make_room(); });
   writer_ = BroadcastWriter({.head = &words_->words,
                              .ring = file_.region().at<std::atomic<std::uint64_t>>(ring_offset),
                              .help = file_.region().at<BroadcastHelp>(help_offset),
@@ -145,6 +146,10 @@ std::byte* BroadcastPublisher::resize(std::uint32_t slot, std::uint64_t count) n
 
 /// What free and retired slots hold is given up. Returns whether that was anything.
 bool BroadcastPublisher::make_room() noexcept {
+  // A container may grow on another thread than the port's; that one must not touch the slots.
+  if (config_.payload.shape == PayloadShape::dynamic && loaned_on_ != std::this_thread::get_id()) {
+    return false;
+  }
   const std::uint32_t before = writer_.free_slots();
   reclaim();
   const bool released = pool_.release_blocks(writer_.free_list());

@@ -56,8 +56,18 @@ Result<SlotPool> SlotPool::create(SharedFile& file, SlotTable& table, std::uint6
   table.shape = layout.shape;
   auto heap = Heap::create(file, heap_offset);
   if (!heap) return heap.failure();
-  pool.heap_ = std::move(*heap);
+  pool.heap_ = std::make_unique<Heap>(std::move(*heap));
+  if (layout.shape == PayloadShape::dynamic) {
+    pool.shared_heap_ = std::make_unique<SharedHeap>(*pool.heap_);
+  }
   return pool;
+}
+
+Result<std::uint64_t> SlotPool::allocate(std::uint64_t bytes, std::uint64_t alignment) {
+  if (!shared_heap_) return heap_->allocate(bytes, alignment);
+  const auto block = shared_heap_->allocate(bytes, alignment);
+  if (!block) return block.failure();
+  return static_cast<std::uint64_t>(static_cast<std::byte*>(*block) - file_->region().data());
 }
 
 Result<void> SlotPool::add_slot() {
@@ -67,13 +77,13 @@ Result<void> SlotPool::add_slot() {
   std::uint64_t offsets = table_->chunks[chunk].load(std::memory_order_relaxed);
   if (offsets == 0) {
     const auto allocated =
-        heap_.allocate(SlotTable::chunk_size(chunk) * sizeof(std::uint64_t), kCacheLineBytes);
+        allocate(SlotTable::chunk_size(chunk) * sizeof(std::uint64_t), kCacheLineBytes);
     if (!allocated) return allocated.failure();
     offsets = *allocated;
     table_->chunks[chunk].store(offsets, std::memory_order_relaxed);
   }
   const auto block =
-      heap_.allocate(payload_offset(layout_) + payload_bytes(layout_), slot_alignment(layout_));
+      allocate(payload_offset(layout_) + payload_bytes(layout_), slot_alignment(layout_));
   if (!block) return block.failure();
   *file_->region().at<SlotHeader>(*block) = {};
   file_->region().at<std::atomic<std::uint64_t>>(offsets)[SlotTable::index_in_chunk(slot)].store(
@@ -102,7 +112,7 @@ Result<std::byte*> SlotPool::resize(std::uint32_t slot, std::uint64_t count) {
     const std::uint32_t slots[] = {slot};
     release_blocks(slots);
     const std::uint64_t wanted = std::max<std::uint64_t>(bytes, kCacheLineBytes);
-    const auto block = heap_.allocate(wanted, element_alignment(layout_));
+    const auto block = heap_->allocate(wanted, element_alignment(layout_));
     if (!block) return block.failure();
     words.offset = *block;
     block_bytes_[slot] = wanted;
@@ -117,7 +127,7 @@ bool SlotPool::release_blocks(std::span<const std::uint32_t> slots) noexcept {
   for (const std::uint32_t slot : slots) {
     auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
     if (words.offset == 0) continue;
-    heap_.deallocate(words.offset);
+    heap_->deallocate(words.offset);
     words = {};
     block_bytes_[slot] = 0;
     any = true;

@@ -11,6 +11,7 @@
 #include <sluice/memory/slot_pool.hpp>
 #include <sluice/platform/clock.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace sluice {
@@ -63,9 +64,13 @@ class BroadcastPublisher {
   /// Slices: room for `count` elements in a slot from `acquire`. Null where there is no memory,
   /// with `failure()`.
   [[nodiscard]] std::byte* resize(std::uint32_t slot, std::uint64_t count) noexcept;
-  /// Dynamic payloads: the slot holds an object now, made with `heap()`.
+  /// Dynamic payloads: what containers in slots are to allocate from.
+  [[nodiscard]] Allocator<> allocator() noexcept {
+    loaned_on_ = std::this_thread::get_id();
+    return pool_.allocator();
+  }
+  /// Dynamic payloads: the slot holds an object now.
   void set_built(std::uint32_t slot) noexcept { pool_.set_built(slot); }
-  [[nodiscard]] Heap& heap() noexcept { return pool_.heap(); }
   void give_back(std::uint32_t slot) noexcept {
     pool_.clear(slot);
     writer_.give_back(slot);
@@ -126,6 +131,7 @@ class BroadcastPublisher {
   Config config_;
   SharedFile file_;
   SlotPool pool_;
+  std::thread::id loaned_on_;  // dynamic payloads: the port's thread
   std::string name_;
   PublisherFile* words_ = nullptr;
   BroadcastWriter writer_;

@@ -45,7 +45,7 @@ class SharedHeap {
   Heap* heap_ = nullptr;  // null: private memory
   const void* anchor_;
   std::uint32_t fork_generation_;
-  std::mutex mutex_;
+  std::recursive_mutex mutex_;  // when memory is short, its owner may give back under it
 };
 
 }  // namespace sluice

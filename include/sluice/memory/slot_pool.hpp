@@ -22,8 +22,11 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <sluice/memory/allocator.hpp>
 #include <sluice/memory/heap.hpp>
 #include <sluice/memory/shared_file.hpp>
+#include <sluice/memory/shared_heap.hpp>
 #include <sluice/platform/cache_line.hpp>
 #include <span>
 #include <vector>
@@ -126,19 +129,25 @@ class SlotPool {
     if (!built_.empty() && built_[slot]) destroy(slot);
   }
 
-  [[nodiscard]] Heap& heap() noexcept { return heap_; }
+  /// `make_room()` is called when memory is short; it may `clear` slots and `release_blocks`, and
+  /// returns whether it did.
+  void when_short(std::function<bool()> make_room) { heap_->when_short(std::move(make_room)); }
+  /// Dynamic: what containers in the slots are to allocate from.
+  [[nodiscard]] Allocator<> allocator() const noexcept { return Allocator<>(*shared_heap_); }
   [[nodiscard]] const PayloadLayout& layout() const noexcept { return layout_; }
 
  private:
+  Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
   void destroy(std::uint32_t slot) noexcept;
 
   SharedFile* file_ = nullptr;
   SlotTable* table_ = nullptr;
   PayloadLayout layout_;
-  Heap heap_;
-  std::vector<std::byte*> payloads_;        // by slot
-  std::vector<std::uint64_t> block_bytes_;  // by slot; of slices
-  std::vector<bool> built_;                 // by slot; of dynamic payloads
+  std::unique_ptr<Heap> heap_;
+  std::unique_ptr<SharedHeap> shared_heap_;  // of dynamic payloads, whose containers use it too
+  std::vector<std::byte*> payloads_;         // by slot
+  std::vector<std::uint64_t> block_bytes_;   // by slot; of slices
+  std::vector<bool> built_;                  // by slot; of dynamic payloads
 };
 
 /// A peer's side. What it reads in the owner's file it checks. Thread safety: none.

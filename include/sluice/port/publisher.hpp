@@ -26,7 +26,8 @@ class Published : public Result<std::uint64_t> {
 };
 
 /// Publishes samples to every subscriber of a service: of `T`, any trivially copyable type without
-/// pointers; or of `T[]`, slices of as many `T` as each loan asks for.
+/// pointers; of `T[]`, slices of as many `T` as each loan asks for; or of a class with containers
+/// (sluice/containers.hpp), which are filled in place, and destroyed when the slot is used again.
 /// Thread safety: one thread at a time; different publishers are independent.
 template <typename T>
 class Publisher {
@@ -60,13 +61,14 @@ class Publisher {
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
-  /// slices: `loan(count)`, elements left as they are in memory.
+  /// slices: `loan(count)`, elements left as they are in memory. Of a class with containers:
+  /// `T(args…, allocator)`; filling it allocates in shared memory, which is not wait-free.
   /// Wait-free; a system call only when ports have come or gone, or memory is short. A slice that
   /// is larger than those before takes time to find memory for. Errors: too_many_loans, would_block
   /// (lossless delivery), no_memory, no_address_space (slices: `heap_bytes` are used up), forked.
   template <typename... Args>
   requires(!is_slice<T>)
-      [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
+      [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(throws_nothing<Args...>()) {
     return construct(port_->loan(), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
@@ -76,9 +78,9 @@ class Publisher {
   /// The same, but waits for room, at most `timeout`, under lossless delivery; then the error is
   /// timed_out.
   template <typename... Args>
-  requires(!is_slice<T>) [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout,
-                                                        Args&&... args) noexcept(noexcept(T{
-      std::declval<Args>()...})) {
+  requires(!is_slice<T>)
+      [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout,
+                                     Args&&... args) noexcept(throws_nothing<Args...>()) {
     return construct(port_->loan_for(timeout), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout, std::size_t count) noexcept
@@ -94,8 +96,8 @@ class Publisher {
         loan.hand_on(port_, "publish of a loan that is empty or of another publisher"));
   }
 
-  /// Publishes a copy of `value`. Errors: as for `loan`.
-  Published publish(const T& value) noexcept requires(!is_slice<T>) {
+  /// Publishes a copy of `value`, a plain payload. Errors: as for `loan`.
+  Published publish(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
     const Loaned loaned = port_->loan();
     if (loaned.payload == nullptr) return port_->last_failure();
     new (loaned.payload) T(value);
@@ -121,6 +123,15 @@ class Publisher {
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
 
  private:
+  template <typename... Args>
+  static consteval bool throws_nothing() {
+    if constexpr (DynamicPayload<T>) {
+      return std::is_nothrow_constructible_v<T, Args..., Allocator<>>;
+    } else {
+      return noexcept(T{std::declval<Args>()...});
+    }
+  }
+
   explicit Publisher(PublisherPort* port) noexcept : port_(port) {}
 
   static Publisher take(Result<Publisher> created) {
@@ -133,7 +144,10 @@ class Publisher {
     // Before the payload is constructed: if that throws, the loan is given back.
     Loan<T> loan(port_, loaned);
     if (!loan) return loan;
-    if constexpr (sizeof...(Args) == 0) {
+    if constexpr (DynamicPayload<T>) {
+      new (loaned.payload) T(std::forward<Args>(args)..., port_->allocator());
+      port_->set_built(loaned.cell);
+    } else if constexpr (sizeof...(Args) == 0) {
       new (loaned.payload) T;
     } else {
       new (loaned.payload) T{std::forward<Args>(args)...};

@@ -56,8 +56,8 @@ class PublisherPort final : public HandleOwner {
     return sized(loan_for(timeout), count);
   }
 
-  /// Dynamic payloads: where their containers are to take memory from, …
-  [[nodiscard]] Heap& heap() noexcept { return channel_->heap(); }
+  /// Dynamic payloads: what their containers are to allocate from, …
+  [[nodiscard]] Allocator<> allocator() noexcept { return channel_->allocator(); }
   /// … and that one is in the slot of `cell` now.
   void set_built(std::uint32_t cell) noexcept { channel_->set_built(slots_[cell]); }
 

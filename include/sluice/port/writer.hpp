@@ -43,7 +43,7 @@ class Writer {
   /// Wait-free; a system call only if a reader sleeps. Aborts as `Publisher::publish`.
   std::uint64_t write(Loan<T>&& loan) noexcept { return publisher_.publish(std::move(loan)); }
   /// The same for a copy of `value`. Errors: as for `Publisher::loan`.
-  Published write(const T& value) noexcept requires(!is_slice<T>) {
+  Published write(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
     return publisher_.publish(value);
   }
   Published write(std::span<const std::remove_extent_t<T>> elements) noexcept
