@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/shared_file_with_heap.hpp"
+#include "support/file_with_heap.hpp"
 
 namespace sluice {
 namespace {
@@ -144,9 +144,9 @@ TEST_F(ContainerMapDeathTest, AStandardStringIsNamed) {
 
 // --- check_containers -------------------------------------------------------------------------
 
-class CheckContainers : public SharedFileWithHeap {
+class CheckContainers : public TestWithHeap {
  public:
-  CheckContainers() : SharedFileWithHeap(std::uint64_t{1} << 24) {}
+  CheckContainers() : TestWithHeap(std::uint64_t{1} << 24) {}
 
   template <typename T>
   bool accepts(const T* payload) {

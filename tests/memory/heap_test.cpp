@@ -127,7 +127,7 @@ TEST(Heap, TheSmallestBlockBehindAnotherKeepsItFromGrowing) {
   const std::uint64_t bytes = blocks.file_bytes();
   EXPECT_EQ(blocks.heap.expand(offset, 10 * kMiB, 10 * kMiB), 0U);
   EXPECT_EQ(blocks.file_bytes(), bytes) << "nor does the file";
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(blocks.heap.allocate(1 + i, 1));
+  for (std::uint64_t i = 1; i <= 100; ++i) ASSERT_TRUE(blocks.heap.allocate(i, 1));
 }
 
 TEST(Heap, ABlockGrowsIntoWhatIsFreeBehindIt) {

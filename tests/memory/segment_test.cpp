@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <sluice/containers.hpp>
 #include <sluice/memory/segment.hpp>
 #include <string>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "support/child_process.hpp"
+#include "support/last_words.hpp"
 #include "support/temporary_root.hpp"
 
 namespace sluice {
@@ -270,36 +270,24 @@ TEST(Segment, DestroyRunsEveryDestructorAndGivesTheMemoryBack) {
   EXPECT_TRUE(segment.destroy(offset_ptr<int>()));
 }
 
-/// What a child says that makes a segment and aborts over it.
-template <typename Body>
-std::string last_words(const TemporaryRoot& root, Body&& body) {
-  const std::string path = root.path() + "/words";
-  ChildProcess child([&](const ChildProcess::Line&) {
-    if (std::freopen(path.c_str(), "w", stderr) == nullptr) return 1;
-    auto segment = Segment::create("s").value();
-    body(segment);
-    return 0;
-  });
-  if (child.wait() != 128 + SIGABRT) return "it did not abort";
-  std::ifstream words(path);
-  return {std::istreambuf_iterator<char>(words), std::istreambuf_iterator<char>()};
-}
-
 TEST(Segment, DestroyAbortsWhereThereIsNoSuchObject) {
   const TemporaryRoot root;
-  const std::string never_built = last_words(root, [](Segment& segment) {
+  const std::string never_built = last_words(root, [] {
+    auto segment = Segment::create("s").value();
     int elsewhere = 0;
     segment.destroy(&elsewhere);
   });
   EXPECT_NE(never_built.find("no object of segment 's' begins at"), std::string::npos)
       << never_built;
-  const std::string of_another_type = last_words(root, [](Segment& segment) {
+  const std::string of_another_type = last_words(root, [] {
+    auto segment = Segment::create("s").value();
     const auto number = segment.construct<int>(1);
     segment.destroy(reinterpret_cast<float*>(number.get()));
   });
   EXPECT_NE(of_another_type.find("was built as int and is destroyed as float"), std::string::npos)
       << of_another_type;
-  const std::string twice = last_words(root, [](Segment& segment) {
+  const std::string twice = last_words(root, [] {
+    auto segment = Segment::create("s").value();
     const auto number = segment.construct<int>(1);
     segment.destroy(number);
     segment.destroy(number);

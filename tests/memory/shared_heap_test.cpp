@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <deque>
 #include <sluice/memory/shared_heap.hpp>
 #include <sluice/service/string.hpp>
@@ -10,7 +9,8 @@
 #include <vector>
 
 #include "support/child_process.hpp"
-#include "support/shared_file_with_heap.hpp"
+#include "support/file_with_heap.hpp"
+#include "support/temporary_root.hpp"
 
 namespace sluice {
 namespace {
@@ -26,7 +26,8 @@ TEST(SharedHeap, IsFoundByItsAnchorAmongMany) {
 }
 
 TEST(SharedHeap, ServesSeveralThreadsAtOnce) {
-  SharedFileWithHeap file(256 * kMiB);
+  const TemporaryRoot root;
+  FileWithHeap file(256 * kMiB);
   const std::uint64_t before = file.used_bytes();
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < 4; ++t) {
@@ -49,7 +50,8 @@ TEST(SharedHeap, ServesSeveralThreadsAtOnce) {
 }
 
 TEST(SharedHeap, IsNotUsedByAForkedChild) {
-  SharedFileWithHeap file(kMiB);
+  const TemporaryRoot root;
+  FileWithHeap file(kMiB);
   Vector<int> numbers(5, 1, file.allocator());
   ChildProcess child([&](const ChildProcess::Line&) {
     if (file.shared_heap.allocate(100, 8).error() != Errc::forked) return 1;

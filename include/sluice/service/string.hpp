@@ -23,7 +23,7 @@ class String;
 
 /// What reads as characters: `std::string`, literals, `String`.
 template <typename T>
-concept Text = std::is_convertible_v<const T&, std::string_view> &&
+concept StringLike = std::is_convertible_v<const T&, std::string_view> &&
     !std::is_same_v<std::remove_cvref_t<T>, std::nullptr_t>;
 
 /// As `std::string`, and readable in place by other processes. Copying gives one of the private
@@ -44,7 +44,7 @@ class String {
 
   String() noexcept : String(Allocator<>()) {}
   explicit String(const Allocator<>& allocator) noexcept : words_(allocator, kType) { be_empty(); }
-  template <Text T>
+  template <StringLike T>
   requires(!std::is_base_of_v<String, T>)
       String(const T& text, const Allocator<>& allocator = {})  // NOLINT
       : String(allocator) {
@@ -66,7 +66,7 @@ class String {
     if (this != &other) take(other);
     return *this;
   }
-  template <Text T>
+  template <StringLike T>
   requires(!std::is_base_of_v<String, T>) String& operator=(const T& text) { return assign(text); }
 
   /// `text` may be part of this string, here and below.
@@ -180,11 +180,11 @@ class String {
   }
   [[nodiscard]] int compare(std::string_view text) const noexcept { return view().compare(text); }
 
-  template <Text T>
+  template <StringLike T>
   [[nodiscard]] friend bool operator==(const String& a, const T& b) noexcept {
     return a.view() == std::string_view(b);
   }
-  template <Text T>
+  template <StringLike T>
   [[nodiscard]] friend std::strong_ordering operator<=>(const String& a, const T& b) noexcept {
     return a.view() <=> std::string_view(b);
   }

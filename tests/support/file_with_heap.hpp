@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <sluice/memory/allocator.hpp>
 #include <sluice/memory/heap.hpp>
@@ -20,18 +19,19 @@
 
 namespace sluice {
 
-class SharedFileWithHeap : public testing::Test {
+/// Below the root that there is.
+class FileWithHeap {
  public:
-  explicit SharedFileWithHeap(std::uint64_t reserved_bytes = std::uint64_t{1} << 28)
+  explicit FileWithHeap(std::uint64_t reserved_bytes)
       : directory(make_domain_directory(resolve({}).value(), "segments").value()),
         file(SharedFile::create(directory, 0600, FileKind::segment, 0, kHeapOffset, reserved_bytes)
                  .value()),
         heap(Heap::create(file, kHeapOffset).value()),
         shared_heap(heap) {
-    file.link(directory, "file").value();
-    reader = SharedFile::open(directory, "file", FileKind::segment, kHeapOffset).value();
+    const std::string name = std::to_string(file.incarnation());
+    file.link(directory, name).value();
+    reader = SharedFile::open(directory, name, FileKind::segment, kHeapOffset).value();
   }
-  void TestBody() override {}
 
   [[nodiscard]] Allocator<> allocator() const { return Allocator<>(shared_heap); }
 
@@ -68,7 +68,6 @@ class SharedFileWithHeap : public testing::Test {
                                       file.region().data());
   }
 
-  TemporaryRoot root;
   Directory directory;
   SharedFile file;
   Heap heap;
@@ -77,6 +76,17 @@ class SharedFileWithHeap : public testing::Test {
 
  private:
   static constexpr std::uint64_t kHeapOffset = sizeof(FileHeader);
+};
+
+struct HasTemporaryRoot {
+  TemporaryRoot root;
+};
+
+/// A test with a root of its own and a file there.
+class TestWithHeap : public testing::Test, public HasTemporaryRoot, public FileWithHeap {
+ public:
+  explicit TestWithHeap(std::uint64_t reserved_bytes = std::uint64_t{1} << 28)
+      : FileWithHeap(reserved_bytes) {}
 };
 
 }  // namespace sluice
