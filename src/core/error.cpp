@@ -46,6 +46,12 @@ const char* text(Errc code) noexcept {
       return "not found";
     case Errc::forked:
       return "used in a forked child";
+    case Errc::peer_died:
+      return "server died";
+    case Errc::unanswered:
+      return "not answered";
+    case Errc::abandoned:
+      return "abandoned";
     case Errc::closed:
       return "closed";
     case Errc::system:

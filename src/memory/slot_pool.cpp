@@ -20,9 +20,7 @@ std::uint64_t payload_alignment(const PayloadLayout& layout) noexcept {
   return layout.shape == PayloadShape::slice ? alignof(SliceWords) : layout.alignment;
 }
 
-std::uint64_t payload_offset(const PayloadLayout& layout) noexcept {
-  return std::max<std::uint64_t>(sizeof(SlotHeader), payload_alignment(layout));
-}
+constexpr auto payload_offset = SlotPool::payload_offset;
 
 std::uint64_t slot_alignment(const PayloadLayout& layout) noexcept {
   return std::max<std::uint64_t>(kCacheLineBytes, payload_alignment(layout));

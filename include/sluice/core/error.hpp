@@ -29,6 +29,9 @@ enum class Errc : int {
   already_exists,     ///< A segment or object of that name is there already.
   not_found,          ///< No segment or object of that name.
   forked,             ///< A port of the parent process was used in a forked child.
+  peer_died,          ///< The server died, or left, before it had ended the request.
+  unanswered,         ///< Every server ended the request without a response.
+  abandoned,          ///< Nobody wants responses to this request any more.
   closed,             ///< A moved-from or closed port, loan or sample was used.
   system,             ///< Any other failure of the operating system; the message has its words.
 };

@@ -25,7 +25,7 @@ class HandleCells {
   /// Whether cell `i` is held. Ordered after the `give_back` that freed it.
   [[nodiscard]] bool is_held(std::uint32_t i) const noexcept {
     // acquire: pairs with the exchange in `give_back`.
-    return cells_[i].load(std::memory_order_acquire) != 0;
+    return (cells_[i].load(std::memory_order_acquire) & kHeld) != 0;
   }
 
   [[nodiscard]] std::uint32_t held() const noexcept {
@@ -41,7 +41,9 @@ class HandleCells {
     for (std::uint32_t i = first; i < end; ++i) {
       if (is_held(i)) continue;
       // relaxed: the handle is passed on by other means.
-      cells_[i].store(kHeld, std::memory_order_relaxed);
+      if (closed_) [[unlikely]]
+        orphans_.fetch_add(1, std::memory_order_relaxed);
+      cells_[i].store(closed_ ? kHeldOrphan : kHeld, std::memory_order_relaxed);
       return i;
     }
     return kNone;
@@ -51,6 +53,8 @@ class HandleCells {
   void withdraw(std::uint32_t i) noexcept {
     // relaxed: the port's thread alone reads it from here on.
     cells_[i].store(0, std::memory_order_relaxed);
+    if (closed_) [[unlikely]]
+      forget_one();  // never the last: the handle that is being used is another
   }
 
   /// Frees a cell. True: the port is closed and this was its last handle; the caller ends what it
@@ -62,8 +66,9 @@ class HandleCells {
   }
 
   /// The port is gone. True: no handle is held; the caller ends what it leaves. False: the last
-  /// `give_back` will be told.
+  /// `give_back` will be told. Until then, one of the handles that are held may `acquire` others.
   [[nodiscard]] bool close() noexcept {
+    closed_ = true;
     for (std::uint32_t i = 0; i < count_; ++i) {
       // relaxed: this thread's later mark, an acq_rel, hands it on.
       orphans_.fetch_add(1, std::memory_order_relaxed);
@@ -75,7 +80,8 @@ class HandleCells {
 
  private:
   static constexpr std::uint8_t kHeld = 1;
-  static constexpr std::uint8_t kOrphan = 2;
+  static constexpr std::uint8_t kOrphan = 2;  // counted in `orphans_` while it is held
+  static constexpr std::uint8_t kHeldOrphan = kHeld | kOrphan;
 
   bool forget_one() noexcept {
     // acq_rel: whoever is last comes after all others.
@@ -84,6 +90,7 @@ class HandleCells {
 
   std::unique_ptr<std::atomic<std::uint8_t>[]> cells_;
   std::uint32_t count_ = 0;
+  bool closed_ = false;  // the port's thread
   std::atomic<std::uint32_t> orphans_{1};  // handles that outlive the port, and the port itself
 };
 

@@ -18,6 +18,7 @@
 // and its peers load (acquire) before they look.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -100,6 +101,13 @@ class SlotPool {
                                                std::uint64_t heap_offset,
                                                const PayloadLayout& layout);
 
+  /// Where a payload begins in its slot.
+  [[nodiscard]] static constexpr std::uint64_t payload_offset(
+      const PayloadLayout& layout) noexcept {
+    const std::uint64_t alignment =
+        layout.shape == PayloadShape::slice ? alignof(SliceWords) : layout.alignment;
+    return std::max<std::uint64_t>(sizeof(SlotHeader), alignment);
+  }
   /// Bytes of a slot, at most; without the blocks of slices and containers.
   [[nodiscard]] static std::uint64_t slot_bytes(const PayloadLayout& layout) noexcept;
   /// Address space that `slots` slots and the layout's heap may take.
@@ -113,6 +121,10 @@ class SlotPool {
     return static_cast<std::uint32_t>(payloads_.size());
   }
   [[nodiscard]] std::byte* payload(std::uint32_t slot) const noexcept { return payloads_[slot]; }
+  /// Where the slot begins, with room for a SlotHeader.
+  [[nodiscard]] std::byte* header(std::uint32_t slot) const noexcept {
+    return payloads_[slot] - payload_offset(layout_);
+  }
 
   /// Slices: makes room for `count` elements in a slot that nobody reads; returns the first. Keeps
   /// the block that the slot has if it is large enough. Errors: no_memory, no_address_space.
@@ -172,6 +184,10 @@ class PeerSlots {
   /// For a hint to the cache: where the slot's payload is, null if it is not known yet.
   [[nodiscard]] const std::byte* peek(std::uint32_t slot) const noexcept {
     return slot < payloads_.size() ? payloads_[slot] : nullptr;
+  }
+  /// Where the slot begins. Precondition: `peek(slot)` is not null.
+  [[nodiscard]] const std::byte* header(std::uint32_t slot) const noexcept {
+    return payloads_[slot] - SlotPool::payload_offset(layout_);
   }
   /// The payload in a slot that this side has claimed. Wait-free; system calls only when the
   /// owner's file has grown.

@@ -69,6 +69,10 @@ class SpscIndexQueue::Producer {
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
 
+  /// The consumer's half is there, with `their_head` in it: until now it was not, and the head was
+  /// a word that stayed 0.
+  void follow(const std::atomic<std::uint64_t>& their_head) noexcept { their_head_ = &their_head; }
+
   /// Appends `index`, at most `TaggedEntry::kMaxIndex`; false when the queue is full or broken.
   [[nodiscard]] bool try_push(std::uint32_t index) noexcept {
     assert(index <= TaggedEntry::kMaxIndex);
