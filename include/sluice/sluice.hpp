@@ -5,12 +5,14 @@
 
 #include <sluice/core/error.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/port/client.hpp>
 #include <sluice/port/event_id.hpp>
 #include <sluice/port/listener.hpp>
 #include <sluice/port/notifier.hpp>
 #include <sluice/port/options.hpp>
 #include <sluice/port/publisher.hpp>
 #include <sluice/port/reader.hpp>
+#include <sluice/port/server.hpp>
 #include <sluice/port/subscriber.hpp>
 #include <sluice/port/writer.hpp>
 #include <sluice/service/discovery.hpp>

@@ -16,7 +16,9 @@ struct Kind {
 constexpr Kind kPortKinds[] = {{"publisher", FileKind::publisher},
                                {"subscriber", FileKind::subscriber},
                                {"notifier", FileKind::notifier},
-                               {"listener", FileKind::listener}};
+                               {"listener", FileKind::listener},
+                               {"client", FileKind::client},
+                               {"server", FileKind::server}};
 
 void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
   for (const Kind& kind : kPortKinds) {
@@ -72,6 +74,7 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
     found.push_back({.name = std::move(description->name),
                      .pattern = std::string(to_string(description->pattern)),
                      .schema = std::move(description->schema),
+                     .response_schema = std::move(description->response),
                      .ports = ports_in(*service, known)});
   }
   std::sort(found.begin(), found.end(),

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <sluice/core/error.hpp>
 #include <sluice/port/handle_owner.hpp>
 #include <span>
@@ -90,5 +91,20 @@ class [[nodiscard]] Loan<T[]> : public LoanBase {
   [[nodiscard]] T& operator[](std::size_t i) const noexcept { return data()[i]; }
   [[nodiscard]] std::span<T> span() const noexcept { return {data(), size()}; }
 };
+
+/// A loan of `T{args…}`, or of memory left as it is without arguments.
+template <typename T, typename... Args>
+[[nodiscard]] Loan<T> construct(HandleOwner* owner, const Loaned& loaned,
+                                Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
+  // Before the payload is constructed: if that throws, the loan is given back.
+  Loan<T> loan(owner, loaned);
+  if (!loan) return loan;
+  if constexpr (sizeof...(Args) == 0) {
+    new (loaned.payload) T;
+  } else {
+    new (loaned.payload) T{std::forward<Args>(args)...};
+  }
+  return loan;
+}
 
 }  // namespace sluice

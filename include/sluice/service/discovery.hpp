@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <sluice/platform/root.hpp>
 #include <sluice/service/schema.hpp>
 #include <string>
@@ -12,7 +13,7 @@
 namespace sluice {
 
 struct PortInfo {
-  std::string kind;  ///< "publisher", "subscriber", "notifier", "listener"
+  std::string kind;  ///< "publisher", "subscriber", "client", "server", "notifier", "listener"
   std::uint32_t seat = 0;
   std::uint32_t pid = 0;
   std::uint64_t node = 0;  ///< id
@@ -23,8 +24,9 @@ struct PortInfo {
 
 struct ServiceInfo {
   std::string name;
-  std::string pattern;  ///< "publish-subscribe", "event"
-  Schema schema;        ///< of events: no type name, no fields
+  std::string pattern;  ///< as `to_string(Pattern)`
+  Schema schema;        ///< of the payload or request; of events: no type name, no fields
+  std::optional<Schema> response_schema;  ///< request-response: of responses
   std::vector<PortInfo> ports;
 
   [[nodiscard]] const std::string& type_name() const noexcept { return schema.type_name; }
