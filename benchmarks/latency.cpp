@@ -5,32 +5,21 @@
 // number that goes to and fro in the same two processes on two cache lines, before and after.
 //
 //   sluice_bench_latency [--quick] [--check]      --check: fails above 2.0 times the floor
-#include <atomic>
-
-#include "support.hpp"
+#include "ping_pong.hpp"
 
 namespace {
 
 constexpr double kLimit = 2.0;
-/// A batch is far shorter than a time slice: its median passes over what the scheduler took away.
-constexpr int kTripsInBatch = 200;
-
 struct Payload {
   std::uint64_t number;
   std::uint64_t twice;
 };
 static_assert(sizeof(Payload) == 16);
 
-/// 256 bytes between the two: no prefetcher takes one for the other's neighbour.
-struct Floor {
-  alignas(256) std::atomic<std::uint64_t> there;
-  alignas(256) std::atomic<std::uint64_t> back;
-};
-
 struct Plan {
   int rounds;
   int batches;  ///< in each measurement
-  [[nodiscard]] int trips() const noexcept { return batches * kTripsInBatch; }
+  [[nodiscard]] int trips() const noexcept { return batches * bench::kTripsInBatch; }
 };
 
 /// One end of the ping-pong through sluice.
@@ -63,21 +52,7 @@ struct Port {
   sluice::Subscriber<Payload> in;
 };
 
-std::uint64_t floor_sent = 0;
 std::uint64_t sent = 0;
-
-void floor_trip(Floor& words) noexcept {
-  words.there.store(++floor_sent, std::memory_order_release);
-  while (words.back.load(std::memory_order_acquire) != floor_sent) {
-  }
-}
-
-void floor_echo(Floor& words) noexcept {
-  ++floor_sent;
-  while (words.there.load(std::memory_order_acquire) != floor_sent) {
-  }
-  words.back.store(floor_sent, std::memory_order_release);
-}
 
 void trip(Port& port) noexcept {
   port.send(++sent);
@@ -93,40 +68,30 @@ void echo(Port& port) noexcept {
   port.send(question->number + 1);
 }
 
-/// Nanoseconds one way: the median of the batches.
-template <typename Trip>
-double one_way_ns(const Plan& plan, Trip&& make_trip) {
-  std::vector<double> batches;
-  for (int batch = 0; batch < plan.batches; ++batch) {
-    const std::int64_t start = bench::now_ns();
-    for (int i = 0; i < kTripsInBatch; ++i) make_trip();
-    batches.push_back(static_cast<double>(bench::now_ns() - start) / (2.0 * kTripsInBatch));
-  }
-  return bench::median(std::move(batches));
-}
-
-int answer(const std::string& root, Floor& words, const Plan& plan, int core) {
+int answer(const std::string& root, bench::Floor& words, const Plan& plan, int core) {
   bench::pin_to(core);
   Port port(root, "answerer", "pong", "ping");
   port.connect();
+  bench::FloorEnd floor(words);
   for (int round = 0; round <= plan.rounds; ++round) {
-    for (int i = 0; i < plan.trips(); ++i) floor_echo(words);
+    for (int i = 0; i < plan.trips(); ++i) floor.answer();
     for (int i = 0; i < plan.trips(); ++i) echo(port);
-    for (int i = 0; i < plan.trips(); ++i) floor_echo(words);
+    for (int i = 0; i < plan.trips(); ++i) floor.answer();
   }
   return 0;
 }
 
-int ask(const std::string& root, Floor& words, const Plan& plan, int core, bool is_check) {
+int ask(const std::string& root, bench::Floor& words, const Plan& plan, int core, bool is_check) {
   bench::pin_to(core);
   Port port(root, "asker", "ping", "pong");
   port.connect();
+  bench::FloorEnd floor(words);
   std::vector<double> ratios, latencies;
   std::printf("round   floor before   sluice   floor after   ratio   (ns one way)\n");
   for (int round = 0; round <= plan.rounds; ++round) {
-    const double before = one_way_ns(plan, [&] { floor_trip(words); });
-    const double latency = one_way_ns(plan, [&] { trip(port); });
-    const double after = one_way_ns(plan, [&] { floor_trip(words); });
+    const double before = bench::batch_ns(plan.batches, [&] { floor.ask(); }) / 2;
+    const double latency = bench::batch_ns(plan.batches, [&] { trip(port); }) / 2;
+    const double after = bench::batch_ns(plan.batches, [&] { floor.ask(); }) / 2;
     if (round == 0) continue;  // to warm up
     const double ratio = latency / ((before + after) / 2);
     ratios.push_back(ratio);
@@ -153,7 +118,7 @@ int main(int argc, char** argv) {
   }
   const Plan plan = is_quick ? Plan{.rounds = 1, .batches = 5} : Plan{.rounds = 21, .batches = 100};
   return bench::with_root([&](const std::string& root) {
-    auto& words = bench::shared<Floor>();
+    auto& words = bench::shared<bench::Floor>();
     const pid_t answerer = bench::spawn([&] { return answer(root, words, plan, cores[1]); });
     const int code = ask(root, words, plan, cores[0], is_check);
     return bench::wait_for(answerer) != 0 ? 1 : code;

@@ -117,6 +117,7 @@ void ClientChannel::wake() noexcept {
   // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at its queues.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   board_.doorbell.wake(service_);
+  owes_wake_ = false;
 }
 
 void ClientChannel::deliver(Connection& connection, std::uint32_t slot) noexcept {
@@ -168,8 +169,13 @@ ClientChannel::Received ClientChannel::take_from(Connection& connection, std::ui
   connection.lanes[slot].pop();  // the claim comes first
   claimed_by_[claim] = &connection;
   exchange.silence.end();
-  wake();  // there is room in the lane
-  return {payload, &word, connection.deliveries[slot].taken++, connection.file.incarnation()};
+  // There is room in the lane now. Where nothing more is in it, nobody waits for that, unless the
+  // server fills the lane at this moment: then the next call will tell it.
+  const bool is_last = connection.lanes[slot].empty() && connection.shape.depth > 1;
+  owes_wake_ = is_last;
+  if (!is_last) wake();
+  return {payload, &word, connection.deliveries[slot].taken++, connection.file.incarnation(),
+          is_last};
 }
 
 /// Nothing was found in the lane of `slot`: whether nothing more will be.
@@ -182,7 +188,7 @@ void ClientChannel::settle(Connection& connection, std::uint32_t slot) noexcept 
   // its responses are in the lane.
   const bool is_done =
       connection.theirs != nullptr &&
-      connection.word(connection.shape.lane_offset(slot)).load(std::memory_order_acquire) ==
+      connection.word(connection.shape.done_offset(slot)).load(std::memory_order_acquire) ==
           delivery.number;
   // acquire: pairs with the release in `Consumer::pop`. If it is gone, or was leaving before this
   // look, that is the last word.
@@ -404,10 +410,9 @@ void ClientChannel::meet(Connection& connection) noexcept {
   connection.theirs = theirs;
   connection.requests->follow(connection.word(ServerRow::kHeadOffset));
   for (std::uint32_t slot = 0; slot < config_.max_pending; ++slot) {
-    connection.lanes.emplace_back(
-        words_of(connection, shape_.heads_offset())[slot],
-        &connection.word(connection.shape.lane_offset(slot) + ServerRow::kResponsesOffset),
-        connection.shape.depth);
+    connection.lanes.emplace_back(words_of(connection, shape_.heads_offset())[slot],
+                                  &connection.word(connection.shape.lane_offset(slot)),
+                                  connection.shape.depth);
   }
 }
 

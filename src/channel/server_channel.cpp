@@ -354,8 +354,8 @@ Result<void> ServerChannel::connect(Connection& connection) {
   const auto* heads = connection.their_words(connection.their_shape.heads_offset());
   connection.lanes.reserve(pending);
   for (std::uint32_t slot = 0; slot < pending; ++slot) {
-    std::atomic<std::uint64_t>& done = word_of(connection, connection.shape.lane_offset(slot));
-    std::atomic<std::uint64_t>* entries = &done + ServerRow::kResponsesOffset / 8;
+    std::atomic<std::uint64_t>& done = word_of(connection, connection.shape.done_offset(slot));
+    std::atomic<std::uint64_t>* entries = &word_of(connection, connection.shape.lane_offset(slot));
     connection.lanes.push_back({.responses = {entries, heads[slot], config_.depth},
                                 .entries = entries,
                                 .done = &done,

@@ -69,10 +69,11 @@ Loaned ClientPort::loan_slice(std::uint64_t count) noexcept {
   return {.error = fail()};
 }
 
-Borrowed ClientPort::wait(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept {
+Borrowed ClientPort::wait(std::uint32_t cell, std::chrono::nanoseconds timeout,
+                          bool& may_wait) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
-    const Borrowed borrowed = receive(cell);
+    const Borrowed borrowed = receive(cell, may_wait);
     if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
     const ClientChannel::Outcome now = channel_->outcome(cell);
     if (now == ClientChannel::Outcome::ended) return {.error = Errc::ok};

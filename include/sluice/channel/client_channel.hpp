@@ -38,6 +38,7 @@ class ClientChannel {
     std::atomic<std::uint64_t>* claim = nullptr;
     std::uint64_t sequence = 0;  ///< of this server's responses to this request, from 0
     std::uint64_t server = 0;    ///< incarnation
+    bool is_last = false;        ///< nothing more was there
   };
 
   /// What has become of a request.
@@ -95,6 +96,7 @@ class ClientChannel {
       }
       settle(connection, slot);
     }
+    if (owes_wake_) wake();
     if (exchange.silence.is_long()) [[unlikely]]
       refresh();
     if (gone_ != 0) [[unlikely]]
@@ -257,6 +259,7 @@ class ClientChannel {
   std::atomic<std::uint64_t>* wanted_ = nullptr;
   std::uint64_t seen_generation_ = 0;
   std::uint64_t sent_ = 0;           // number of the last request
+  bool owes_wake_ = false;           // a response was taken, and nobody was woken for it
   std::vector<Exchange> exchanges_;  // by slot
   std::vector<std::uint32_t> free_;  // slots; the one that became free last is at the end
   BusySlots busy_;

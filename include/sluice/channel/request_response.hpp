@@ -18,11 +18,11 @@
 //
 //   client's row for a server            server's row for a client
 //   | server | requests | claims | heads |     | client | head | lane 0 | lane 1 | …
-//                                         lane i: | done | responses[depth] |
+//                                         lane i: | responses[depth] | done |
 //
 // Requests go through one queue: entries `requests` here, `head` there. Responses to the request in
 // slot i go through lane i: entries `responses` there, `heads[i]` here. So no stream waits for
-// another, and who polls for a response polls one line, `done` included.
+// another, and who waits for one response polls one line.
 #pragma once
 
 #include <atomic>
@@ -124,18 +124,22 @@ struct ClientRow {
 /// A server's row for a client.
 ///
 ///   0          64       128      lane_offset(1)
-///   | client   | head   | lane 0 | lane 1 | …      lane: | done | responses[depth] |
+///   | client   | head   | lane 0 | lane 1 | …      lane: | responses[depth] | done |
 struct ServerRow {
   std::uint32_t max_pending;
   std::uint32_t depth;
 
   static constexpr std::uint64_t kClientOffset = 0;  ///< its incarnation
+  /// Requests that were taken.
   static constexpr std::uint64_t kHeadOffset = kCacheLineBytes;
-  /// `done`: number of the last request in slot i whose stream has ended.
+  /// Entries of the lane of slot i, …
   [[nodiscard]] constexpr std::uint64_t lane_offset(std::uint64_t i) const noexcept {
-    return 2 * kCacheLineBytes + i * line_bytes(1 + std::uint64_t{depth});
+    return 2 * kCacheLineBytes + i * line_bytes(std::uint64_t{depth} + 1);
   }
-  static constexpr std::uint64_t kResponsesOffset = 8;  ///< in a lane
+  /// … and number of the last request in it whose stream has ended.
+  [[nodiscard]] constexpr std::uint64_t done_offset(std::uint64_t i) const noexcept {
+    return lane_offset(i) + 8 * std::uint64_t{depth};
+  }
   [[nodiscard]] constexpr std::uint64_t bytes() const noexcept { return lane_offset(max_pending); }
 };
 

@@ -53,8 +53,9 @@ class ClientPort final : public HandleOwner {
     return channel_->send(cell);
   }
 
-  /// The next response to the pending request of `cell`.
-  [[nodiscard]] Borrowed receive(std::uint32_t cell) noexcept {
+  /// The next response to the pending request of `cell`. `may_wait`: whether its server may wait
+  /// for room, as far as can be seen.
+  [[nodiscard]] Borrowed receive(std::uint32_t cell, bool& may_wait) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
     const std::uint32_t response = cells_.acquire(requests_, cells_.count());
@@ -65,6 +66,7 @@ class ClientPort final : public HandleOwner {
       cells_.withdraw(response);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
     }
+    may_wait = !received.is_last;
     return {.payload = received.payload.data,
             .count = received.payload.count,
             .claim = received.claim,
@@ -73,7 +75,8 @@ class ClientPort final : public HandleOwner {
             .cell = response};
   }
   /// Sleeps until there is one, or there will be none, at most `timeout`.
-  [[nodiscard]] Borrowed wait(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] Borrowed wait(std::uint32_t cell, std::chrono::nanoseconds timeout,
+                              bool& may_wait) noexcept;
 
   /// What has become of the pending request of `cell`.
   [[nodiscard]] ClientChannel::Outcome outcome(std::uint32_t cell) noexcept;

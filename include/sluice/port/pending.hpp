@@ -20,6 +20,7 @@ class PendingBase {
       : owner_(std::exchange(other.owner_, nullptr)),
         cell_(other.cell_),
         number_(other.number_),
+        may_wait_(other.may_wait_),
         error_(std::exchange(other.error_, Errc::closed)) {}
   PendingBase& operator=(PendingBase&& other) noexcept {
     if (this != &other) {
@@ -27,6 +28,7 @@ class PendingBase {
       owner_ = std::exchange(other.owner_, nullptr);
       cell_ = other.cell_;
       number_ = other.number_;
+      may_wait_ = other.may_wait_;
       error_ = std::exchange(other.error_, Errc::closed);
     }
     return *this;
@@ -69,7 +71,7 @@ class PendingBase {
       return;  // the parent's
     // relaxed: nothing is ordered by it; the port's thread writes it again after `drop`.
     owner->wanted(cell_).store(0, std::memory_order_relaxed);
-    owner->announce_abandoned();
+    if (may_wait_) owner->announce_abandoned();
     owner->drop(cell_);
   }
 
@@ -77,6 +79,7 @@ class PendingBase {
   ClientPort* owner_ = nullptr;
   std::uint32_t cell_ = 0;
   std::uint64_t number_ = 0;
+  bool may_wait_ = true;  // a server, for room for its next response
   Errc error_ = Errc::closed;
 };
 
@@ -95,14 +98,14 @@ class [[nodiscard]] Pending : public PendingBase {
   /// cannot be read).
   [[nodiscard]] Sample<R> receive() noexcept {
     if (owner_ == nullptr) return Sample<R>(nullptr, {.error = error_});
-    return Sample<R>(owner_, owner_->receive(cell_));
+    return Sample<R>(owner_, owner_->receive(cell_, may_wait_));
   }
 
   /// The same, but sleeps until there is one, at most `timeout`. False with ok: `finished()`.
   /// Errors besides: timed_out, peer_died (within 200 ms of the last server's death).
   [[nodiscard]] Sample<R> wait(std::chrono::nanoseconds timeout) noexcept {
     if (owner_ == nullptr) return Sample<R>(nullptr, {.error = error_});
-    return Sample<R>(owner_, owner_->wait(cell_, timeout));
+    return Sample<R>(owner_, owner_->wait(cell_, timeout, may_wait_));
   }
 };
 
