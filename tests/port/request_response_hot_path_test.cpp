@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A request, its responses, and the end of both make no system call and allocate nothing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <sluice/sluice.hpp>
+#include <support/child_process.hpp>
+#include <support/hot_path.hpp>
+#include <support/shared_page.hpp>
+#include <support/temporary_root.hpp>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kRequests = 20'000;
+constexpr std::uint64_t kResponses = 3;  // to each
+constexpr std::uint64_t kWarmUp = 300;   // until every slot has had a slice
+
+struct Numbers {
+  std::uint64_t first, second;
+};
+
+/// How far both sides have come, so that the client looks for a response only where there is one:
+/// one that waits for long would look whether its server lives.
+struct Steps {
+  std::atomic<std::uint64_t> sent{0};
+  std::atomic<std::uint64_t> answered{0};
+  std::atomic<bool> both_are_ready{false};
+};
+
+/// What a client and a server of `Q` and `R` do for request `i`.
+template <typename Q, typename R>
+struct Exchange {
+  Pending<R> (*send)(Client<Q, R>& client, std::uint64_t i);
+  bool (*respond)(Request<Q, R>& request, std::uint64_t i, std::uint64_t k);
+  bool (*is_response)(const Sample<R>& response, std::uint64_t i, std::uint64_t k);
+};
+
+template <typename Q, typename R>
+bool answer(Server<Q, R>& server, const Exchange<Q, R>& exchange, std::uint64_t i) {
+  auto request = server.receive();
+  while (!request && request.error() == Errc::ok) request = server.receive();
+  for (std::uint64_t k = 0; k < kResponses; ++k) {
+    if (!request || request.abandoned() || !exchange.respond(request, i, k)) return false;
+  }
+  return true;
+}
+
+template <typename Q, typename R>
+bool take(Pending<R>& pending, const Exchange<Q, R>& exchange, std::uint64_t i) {
+  for (std::uint64_t k = 0; k < kResponses; ++k) {
+    const auto response = pending.receive();
+    if (!response || !exchange.is_response(response, i, k)) return false;
+  }
+  return pending.finished();
+}
+
+template <typename Q, typename R>
+void expect_no_system_call(const Exchange<Q, R>& exchange) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
+#endif
+  TemporaryRoot root;
+  SharedPage<Steps> steps;
+  {
+    ChildProcess answerer([&](const ChildProcess::Line&) -> int {
+      Node node("server");
+      Server<Q, R> server(node, "numbers");
+      for (std::uint64_t i = 0; i <= kRequests; ++i) {
+        while (steps->sent.load(std::memory_order_acquire) <= i) {
+          if (i == 0) (void)server.clients();
+        }
+        if (!answer(server, exchange, i)) leave(1);
+        steps->answered.store(i + 1, std::memory_order_release);
+        if (i == kWarmUp) {
+          while (!steps->both_are_ready.load(std::memory_order_acquire)) (void)server.clients();
+          forbid_system_calls();
+        }
+      }
+      leave(0);
+    });
+    ChildProcess asker([&](const ChildProcess::Line&) -> int {
+      Node node("client");
+      Client<Q, R> client(node, "numbers");
+      while (client.servers() == 0) {
+      }
+      for (std::uint64_t i = 0; i <= kRequests; ++i) {
+        auto pending = exchange.send(client, i);
+        if (!pending) leave(2);
+        steps->sent.store(i + 1, std::memory_order_release);
+        while (steps->answered.load(std::memory_order_acquire) <= i) {
+        }
+        if (!take(pending, exchange, i)) leave(3);
+        if (i == kWarmUp) {
+          (void)client.servers();
+          steps->both_are_ready.store(true, std::memory_order_release);
+          forbid_system_calls();
+        }
+      }
+      leave(0);
+    });
+    EXPECT_EQ(asker.wait(), 0);
+    EXPECT_EQ(answerer.wait(), 0);
+  }
+  { Node node("reaper"); }
+  EXPECT_EQ(root.entries(), std::vector<std::string>());
+}
+
+Exchange<Numbers, Numbers> loans() {
+  return {
+      .send = [](Client<Numbers, Numbers>& client,
+                 std::uint64_t i) { return client.send(client.loan(i, ~i)); },
+      .respond =
+          [](Request<Numbers, Numbers>& request, std::uint64_t i, std::uint64_t k) {
+            if (request->first != i || request->second != ~i) return false;
+            auto loan = request.loan(i, k);
+            if (!loan) return false;
+            request.respond(std::move(loan));
+            return true;
+          },
+      .is_response = [](const Sample<Numbers>& response, std::uint64_t i,
+                        std::uint64_t k) { return response->first == i && response->second == k; },
+  };
+}
+
+Exchange<Numbers, Numbers> copies() {
+  Exchange<Numbers, Numbers> exchange = loans();
+  exchange.send = [](Client<Numbers, Numbers>& client, std::uint64_t i) {
+    return client.send(Numbers{i, ~i});
+  };
+  exchange.respond = [](Request<Numbers, Numbers>& request, std::uint64_t i, std::uint64_t k) {
+    return static_cast<bool>(request.respond(Numbers{i, k}));
+  };
+  return exchange;
+}
+
+Exchange<std::uint64_t[], std::uint64_t[]> slices() {
+  return {
+      .send =
+          [](Client<std::uint64_t[], std::uint64_t[]>& client, std::uint64_t i) {
+            auto loan = client.loan(100);
+            std::fill(loan.begin(), loan.end(), i);
+            return client.send(std::move(loan));
+          },
+      .respond =
+          [](Request<std::uint64_t[], std::uint64_t[]>& request, std::uint64_t i, std::uint64_t k) {
+            if (request.size() != 100 || request[99] != i) return false;
+            auto loan = request.loan(50);
+            if (!loan) return false;
+            std::fill(loan.begin(), loan.end(), i + k);
+            request.respond(std::move(loan));
+            return true;
+          },
+      .is_response = [](const Sample<std::uint64_t[]>& response, std::uint64_t i,
+                        std::uint64_t k) { return response.size() == 50 && response[49] == i + k; },
+  };
+}
+
+TEST(RequestResponseHotPath, LoansMakeNoSystemCall) { expect_no_system_call(loans()); }
+
+TEST(RequestResponseHotPath, CopiesMakeNoSystemCall) { expect_no_system_call(copies()); }
+
+TEST(RequestResponseHotPath, SlicesMakeNoSystemCallOnceTheirMemoryIsThere) {
+  expect_no_system_call(slices());
+}
+
+TEST(RequestResponseHotPath, NothingIsAllocated) {
+#if !defined(COUNTS_ALLOCATIONS)
+  GTEST_SKIP() << "sanitizers replace malloc";
+#else
+  TemporaryRoot root;
+  Node node("test");
+  Server<Numbers, Numbers> server(node, "numbers");
+  Client<Numbers, Numbers> client(node, "numbers");
+  (void)server.clients();
+  (void)client.servers();
+  const auto exchange = loans();
+  const std::uint64_t before = allocations;
+  for (std::uint64_t i = 0; i < kRequests; ++i) {
+    auto pending = exchange.send(client, i);
+    ASSERT_TRUE(answer(server, exchange, i));
+    ASSERT_TRUE(take(pending, exchange, i));
+  }
+  EXPECT_EQ(allocations, before);
+  std::vector<int>(1000).swap(*std::make_unique<std::vector<int> >());
+  EXPECT_GT(allocations, before) << "an allocation would have been noticed";
+#endif
+}
+
+TEST(RequestResponseHotPath, SlicesAllocateNothingOnceTheirMemoryIsThere) {
+#if !defined(COUNTS_ALLOCATIONS)
+  GTEST_SKIP() << "sanitizers replace malloc";
+#else
+  TemporaryRoot root;
+  Node node("test");
+  Server<std::uint64_t[], std::uint64_t[]> server(node, "numbers");
+  Client<std::uint64_t[], std::uint64_t[]> client(node, "numbers");
+  const auto exchange = slices();
+  std::uint64_t before = 0;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    if (i == kWarmUp) before = allocations;
+    auto pending = exchange.send(client, i);
+    ASSERT_TRUE(answer(server, exchange, i));
+    ASSERT_TRUE(take(pending, exchange, i));
+  }
+  EXPECT_EQ(allocations, before);
+#endif
+}
+
+}  // namespace
+}  // namespace sluice
