@@ -73,7 +73,7 @@ class Client {
   /// calls only when ports have come or gone, or somebody sleeps. Aborts where `loan` is empty or
   /// another client's: a programmer's error.
   [[nodiscard]] Pending<R> send(Loan<Q>&& loan) noexcept {
-    return send(loan.hand_on(port_, "send of a loan that is empty or of another client"));
+    return send_cell(loan.hand_on(port_, "send of a loan that is empty or of another client"));
   }
 
   /// Sends a copy of `value`. The result is false where there was no loan; errors as for `loan`.
@@ -81,7 +81,7 @@ class Client {
     const Loaned loaned = port_->loan();
     if (loaned.payload == nullptr) return Pending<R>(loaned.error);
     new (loaned.payload) Q(value);
-    return send(loaned.cell);
+    return send_cell(loaned.cell);
   }
   /// The same for a slice.
   [[nodiscard]] Pending<R> send(std::span<const std::remove_extent_t<Q>> elements) noexcept
@@ -89,7 +89,7 @@ class Client {
     const Loaned loaned = port_->loan_slice(elements.size());
     if (loaned.payload == nullptr) return Pending<R>(loaned.error);
     if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
-    return send(loaned.cell);
+    return send_cell(loaned.cell);
   }
 
   /// One request, one response: sends a copy of `value` and waits for the first response of any
@@ -122,7 +122,7 @@ class Client {
     return std::move(*created);
   }
 
-  Pending<R> send(std::uint32_t cell) noexcept {
+  Pending<R> send_cell(std::uint32_t cell) noexcept {
     const std::uint64_t number = port_->send(cell);
     return Pending<R>(port_, cell, number);
   }
