@@ -69,12 +69,15 @@ struct WriterKilled : testing::TestWithParam<At> {
   }
 
   std::uint64_t kill(Plot plot, bool must_have_value) {
-    // A reader without the values of earlier victims.
-    const auto rehearsal = plot.rehearsal;
-    plot.rehearsal = [this, rehearsal](const ChildProcess& child) {
+    // A reader without the values of earlier victims, there before this one begins.
+    plot.rehearsal = [this](const ChildProcess& child) {
       reader.reset();
       reader.emplace(*node, kService, ReaderOptions{.max_borrowed = 2});
-      if (rehearsal) rehearsal(child);
+      child.say();
+    };
+    plot.victim = [begin = plot.victim](const Victim& victim) {
+      victim.line().hear();
+      begin(victim);
     };
     plot.afterwards = [this, must_have_value] { go_on(must_have_value); };
     return kill_at_every(GetParam(), plot);

@@ -144,6 +144,8 @@ class SlotPool {
   /// `make_room()` is called when memory is short; it may `clear` slots and `release_blocks`, and
   /// returns whether it did.
   void when_short(std::function<bool()> make_room) { heap_->when_short(std::move(make_room)); }
+  /// For further blocks of the owner's file; not beside containers.
+  [[nodiscard]] Heap& heap() noexcept { return *heap_; }
   /// Dynamic: what containers in the slots are to allocate from.
   [[nodiscard]] Allocator<> allocator() const noexcept { return Allocator<>(*shared_heap_); }
   [[nodiscard]] const PayloadLayout& layout() const noexcept { return layout_; }

@@ -27,8 +27,8 @@ namespace sluice {
 /// different clients are independent.
 template <typename Q, typename R>
 class Client {
-  static_assert(require_port_payload<Q>());
-  static_assert(require_port_payload<R>());
+  static_assert(require_message<Q>());
+  static_assert(require_message<R>());
 
  public:
   /// Joins `service`, or creates it; servers may come later. System calls.

@@ -69,7 +69,7 @@ class Publisher {
   template <typename... Args>
   requires(!is_slice<T>)
       [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(throws_nothing<Args...>()) {
-    return construct(port_->loan(), std::forward<Args>(args)...);
+    return build(port_->loan(), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
     return Loan<T>(port_, port_->loan_slice(count));
@@ -81,7 +81,7 @@ class Publisher {
   requires(!is_slice<T>)
       [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout,
                                      Args&&... args) noexcept(throws_nothing<Args...>()) {
-    return construct(port_->loan_for(timeout), std::forward<Args>(args)...);
+    return build(port_->loan_for(timeout), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout, std::size_t count) noexcept
       requires(is_slice<T>) {
@@ -140,19 +140,16 @@ class Publisher {
   }
 
   template <typename... Args>
-  Loan<T> construct(const Loaned& loaned, Args&&... args) {
-    // Before the payload is constructed: if that throws, the loan is given back.
-    Loan<T> loan(port_, loaned);
-    if (!loan) return loan;
+  Loan<T> build(const Loaned& loaned, Args&&... args) {
     if constexpr (DynamicPayload<T>) {
+      Loan<T> loan(port_, loaned);  // given back if the constructor throws
+      if (!loan) return loan;
       new (loaned.payload) T(std::forward<Args>(args)..., port_->allocator());
       port_->set_built(loaned.cell);
-    } else if constexpr (sizeof...(Args) == 0) {
-      new (loaned.payload) T;
+      return loan;
     } else {
-      new (loaned.payload) T{std::forward<Args>(args)...};
+      return construct<T>(port_, loaned, std::forward<Args>(args)...);
     }
-    return loan;
   }
 
   PublisherPort* port_;

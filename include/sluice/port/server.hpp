@@ -20,8 +20,8 @@ namespace sluice {
 /// receives every request. Thread safety: one thread at a time; different servers are independent.
 template <typename Q, typename R>
 class Server {
-  static_assert(require_port_payload<Q>());
-  static_assert(require_port_payload<R>());
+  static_assert(require_message<Q>());
+  static_assert(require_message<R>());
 
  public:
   /// Joins `service`, or creates it; clients may come later. System calls.
