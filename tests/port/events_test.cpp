@@ -329,36 +329,6 @@ TEST_F(Events, ADeathIsNoticedWhenSomebodyComes) {
   EXPECT_EQ(values_of(listener.receive()), Values{3});
 }
 
-TEST_F(Events, ADeadNotifierStaysUntilEverybodyCouldBeTold) {
-  auto child = notifier_elsewhere({.on_death = EventId{3}});
-  Listener listener(*node, "door");
-  child.kill();
-  const std::string file = [&] {
-    for (const std::string& name : root.files()) {
-      if (name.ends_with("/notifier.0")) return root.path() + "/" + name;
-    }
-    return std::string();
-  }();
-  ASSERT_FALSE(file.empty());
-  const auto service = open_directory_at_path(std::filesystem::path(file).parent_path().string());
-  ASSERT_TRUE(service);
-  // With more and more descriptors to be had: whenever it is removed, the listener has been told.
-  rlimit usual{};
-  ::getrlimit(RLIMIT_NOFILE, &usual);
-  bool removed = false;
-  int failed = 0;
-  for (rlim_t most = 3; most < 100 && !removed; ++most) {
-    const rlimit few{most, usual.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &few);
-    removed = reap_port(*service, "notifier.0");
-    if (!removed) ++failed;
-  }
-  ::setrlimit(RLIMIT_NOFILE, &usual);
-  EXPECT_TRUE(removed);
-  EXPECT_GT(failed, 3);
-  EXPECT_EQ(values_of(listener.receive()), Values{3});
-}
-
 TEST_F(Events, PortsCanBeMoved) {
   Notifier first(*node, "door");
   Listener a(*node, "door");
@@ -609,6 +579,30 @@ TEST_F(RefusalOfEvents, GarbageInANotifiersFileHarmsNobody) {
     EXPECT_LE(listener.receive().size(), 1U);
     EXPECT_EQ(path_of("/notifier.0"), "");
   }
+}
+
+TEST_F(RefusalOfEvents, ADeadNotifierStaysUntilEverybodyCouldBeTold) {
+  auto child = notifier_elsewhere({.on_death = EventId{3}});
+  Listener listener(*node, "door");
+  child.kill();
+  const std::string directory = std::filesystem::path(path_of("/notifier.0")).parent_path();
+  const auto service = open_directory_at_path(directory);
+  ASSERT_TRUE(service);
+  // With more and more descriptors to be had: whenever it is removed, the listener has been told.
+  rlimit usual{};
+  ::getrlimit(RLIMIT_NOFILE, &usual);
+  bool removed = false;
+  int failed = 0;
+  for (rlim_t most = 3; most < 100 && !removed; ++most) {
+    const rlimit few{most, usual.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    removed = reap_port(*service, "notifier.0");
+    if (!removed) ++failed;
+  }
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  EXPECT_TRUE(removed);
+  EXPECT_GT(failed, 3);
+  EXPECT_EQ(values_of(listener.receive()), Values{3});
 }
 
 TEST_F(RefusalOfEvents, WithoutDescriptorsItIsSaidWhoWasNotReached) {
