@@ -329,6 +329,41 @@ TEST_F(Events, ADeathIsNoticedWhenSomebodyComes) {
   EXPECT_EQ(values_of(listener.receive()), Values{3});
 }
 
+TEST_F(Events, AListenerIsWaitedForTogetherWithOthers) {
+  const auto created = ListenerPort::create(*node, "door");
+  ASSERT_TRUE(created);
+  ListenerPort& port = **created;
+  Waitable& waitable = port;
+  const auto link = waitable.link();
+  auto child = notifier_elsewhere({.on_join = EventId{1}, .on_death = EventId{3}});
+  EXPECT_TRUE(waitable.is_ready());
+  EXPECT_EQ(values_of(port.receive()), Values{1});
+  EXPECT_FALSE(waitable.is_ready());
+
+  auto pipe = WakePipe::create(waitable.pipes(), waitable.pipe_mode());
+  ASSERT_TRUE(pipe);
+  Notifier notifier(*node, "door");
+  notifier.notify(EventId{2});
+  EXPECT_FALSE(pipe->drain()) << "not armed";
+  waitable.doorbell().arm(Doorbell::kPipes);
+  EXPECT_TRUE(waitable.is_ready()) << "it came before";
+  notifier.notify(EventId{2});
+  EXPECT_TRUE(pipe->drain());
+  EXPECT_EQ(values_of(port.receive()), Values{2});
+
+  child.kill();
+  waitable.doorbell().arm(Doorbell::kPipes);
+  EXPECT_FALSE(waitable.is_ready());
+  waitable.look();
+  EXPECT_TRUE(waitable.is_ready());
+  EXPECT_TRUE(pipe->drain()) << "rung by itself";
+  EXPECT_EQ(values_of(port.receive()), Values{3});
+  *pipe = WakePipe();
+  EXPECT_EQ(*link, &waitable);
+  port.close();
+  EXPECT_EQ(*link, nullptr);
+}
+
 TEST_F(Events, PortsCanBeMoved) {
   Notifier first(*node, "door");
   Listener a(*node, "door");
