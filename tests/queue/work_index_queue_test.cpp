@@ -354,6 +354,24 @@ TEST(WorkIndexQueue, AJobPutBackByAProcessThatDidNotCountItIsFoundOnDemand) {
   EXPECT_FALSE(memory.queue.take_returned(1));
 }
 
+TEST(WorkIndexQueue, AJobPutBackByAProcessThatDidNotCountItIsCountedByAnother) {
+  Memory memory(4);
+  WorkIndexQueue other(memory.words, 4);
+  EXPECT_FALSE(memory.queue.announce_returned());
+  EXPECT_TRUE(memory.queue.push(0, 1));
+  EXPECT_FALSE(memory.queue.take_returned(1));
+  EXPECT_FALSE(memory.queue.announce_returned()) << "a job that nobody had yet";
+  const auto job = memory.queue.take(1);
+  EXPECT_FALSE(other.take(2));
+  ASSERT_TRUE(job && memory.queue.put_back(*job));
+  memory.words.returned = 0;  // what put_back killed after its compare-and-swap leaves behind
+  EXPECT_FALSE(other.has_ready());
+  EXPECT_TRUE(memory.queue.announce_returned());
+  EXPECT_TRUE(other.has_ready());
+  EXPECT_EQ(take_and_finish(other), 1u);
+  EXPECT_FALSE(memory.queue.announce_returned());
+}
+
 TEST(WorkIndexQueue, TheSearchOnDemandLeavesNewJobsToTheirTurn) {
   Memory memory(4);
   EXPECT_TRUE(memory.queue.push(0, 1));

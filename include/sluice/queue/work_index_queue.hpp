@@ -31,7 +31,8 @@
 //
 // **Jobs that were put back** lie behind the head; their attempts tell them from the others.
 // `returned` counts them, and a worker for whom it has changed scans the cells. Whoever is killed
-// between putting back and counting leaves no hint: `take_returned` scans on demand.
+// between putting back and counting leaves no hint: `take_returned` and `announce_returned` scan on
+// demand.
 //
 // **In order.** The cell at the tail has to be free. So the oldest job that is not done bounds the
 // queue: `capacity` jobs after it the queue is full, however many of them are done.
@@ -166,6 +167,22 @@ class WorkIndexQueue {
       if (auto job = try_take({&cell, position_of(word, tail, i), word}, worker)) return job;
     }
     return std::nullopt;
+  }
+
+  /// If a job that was put back waits, counts it once more, on behalf of whoever was killed before
+  /// it could: then the next `take` of every worker finds it. To be called now and then. Looks at
+  /// every cell. Returns whether there is one.
+  bool announce_returned() noexcept {
+    for (std::size_t i = 0; i != capacity_; ++i) {
+      // Relaxed: the count hands on that the cell was seen so.
+      const std::uint64_t word = cell_at(i).load(std::memory_order_relaxed);
+      if (state_of(word) != kReady || attempts_of(word) == 0) continue;
+      // Release, with the acquire in `take`: whoever reads the count sees the cell as it was seen
+      // here, or later.
+      words_->returned.fetch_add(1, std::memory_order_release);
+      return true;
+    }
+    return false;
   }
 
   /// The job is done, its payload was read. False if it is not this worker's any more: somebody
@@ -368,7 +385,7 @@ class WorkIndexQueue {
                                       std::memory_order_relaxed)) {
       return false;
     }
-    // Killed here: the job is ready, but only `take_returned` finds it.
+    // Killed here: the job is ready, but only `take_returned` finds it, until `announce_returned`.
     // Release, with the acquire in `take`: the cell is ready.
     words_->returned.fetch_add(1, std::memory_order_release);
     return true;
