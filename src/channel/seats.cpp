@@ -6,6 +6,7 @@
 #include <sluice/channel/board.hpp>
 #include <sluice/channel/mailbox.hpp>
 #include <sluice/channel/seats.hpp>
+#include <sluice/channel/work_queue.hpp>
 #include <sluice/platform/lock.hpp>
 
 namespace sluice {
@@ -55,6 +56,8 @@ bool reap(const Directory& directory, const std::string& name, LastRites last_ri
 /// By kind of port.
 LastRites last_rites_of(const std::string& name) {
   if (seat_in(name, kNotifierKind)) return announce_death;
+  if (seat_in(name, kWorkerKind)) return put_back_jobs;
+  if (seat_in(name, kProducerKind)) return has_no_jobs;
   return nothing_to_do;
 }
 

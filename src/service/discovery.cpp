@@ -18,7 +18,9 @@ constexpr Kind kPortKinds[] = {{"publisher", FileKind::publisher},
                                {"notifier", FileKind::notifier},
                                {"listener", FileKind::listener},
                                {"client", FileKind::client},
-                               {"server", FileKind::server}};
+                               {"server", FileKind::server},
+                               {"producer", FileKind::producer},
+                               {"worker", FileKind::worker}};
 
 void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
   for (const Kind& kind : kPortKinds) {

@@ -97,11 +97,15 @@ Result<SharedFile> open_service_file(const Directory& directory) {
 
 std::uint32_t remove_service(const Directory& services, const std::string& key,
                              const Directory& directory) {
-  std::uint32_t removed = reap_ports(directory);
-  for (const char* page : {kBoardFile, kWorkQueueFile}) {
+  std::uint32_t removed = 0;
+  const auto remove = [&](const char* page) {
     if (::unlinkat(directory.fd(), page, 0) == 0) ++removed;
-  }
-  if (::unlinkat(directory.fd(), kServiceFile, 0) == 0) ++removed;
+  };
+  // Before the ports: the jobs in it keep the files of their producers.
+  remove(kWorkQueueFile);
+  removed += reap_ports(directory);
+  remove(kBoardFile);
+  remove(kServiceFile);
   ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);
   return removed;
 }

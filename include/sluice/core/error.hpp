@@ -11,16 +11,16 @@ namespace sluice {
 
 enum class Errc : int {
   ok = 0,             ///< No failure; from `receive`: nothing there yet.
-  would_block,        ///< A lossless publisher has no room until a subscriber reads on.
+  would_block,        ///< No room until a subscriber (lossless) reads on, or a worker is done.
   timed_out,          ///< The time given to a wait is over.
-  too_many_loans,     ///< More loans held than `PublisherOptions::max_loans`.
-  too_many_borrowed,  ///< More samples held than `SubscriberOptions::max_borrowed`.
+  too_many_loans,     ///< More loans held than the port's `max_loans`.
+  too_many_borrowed,  ///< More samples (jobs) held than the port's `max_borrowed` (`max_jobs`).
   too_many_ports,     ///< Every seat of the service is taken.
   no_memory,          ///< The file system under the root has no room.
   no_address_space,   ///< The process cannot map more (RLIMIT_AS, RLIMIT_MEMLOCK).
   no_permission,      ///< Files or directories belong to somebody who keeps this user out.
   invalid_name,       ///< Empty, too long, or with characters that are not allowed.
-  invalid_options,    ///< An option outside its documented limits.
+  invalid_options,    ///< An option outside its limits, or not what the service has.
   type_mismatch,      ///< The service or object has another payload type.
   delivery_mismatch,  ///< The service has another delivery policy.
   version_mismatch,   ///< A file made by another layout version, byte order or word size.

@@ -49,12 +49,19 @@ class LoanBase {
     owner_->drop(cell);
   }
 
-  /// For the port `owner`: takes its memory out of the handle, and returns its cell. Aborts with
-  /// `message` where it is empty or another port's: a programmer's error.
-  [[nodiscard]] std::uint32_t hand_on(const HandleOwner* owner, const char* message) noexcept {
+  /// For the port `owner`: its cell. Aborts with `message` where the handle is empty or another
+  /// port's: a programmer's error.
+  [[nodiscard]] std::uint32_t cell_in(const HandleOwner* owner,
+                                      const char* message) const noexcept {
     if (loaned_.payload == nullptr || owner_ != owner) [[unlikely]]
       abort_with(message);
-    return std::exchange(loaned_, {.error = Errc::closed}).cell;
+    return loaned_.cell;
+  }
+  /// The same, and takes its memory out of the handle.
+  [[nodiscard]] std::uint32_t hand_on(const HandleOwner* owner, const char* message) noexcept {
+    const std::uint32_t cell = cell_in(owner, message);
+    loaned_ = {.error = Errc::closed};
+    return cell;
   }
 
  protected:

@@ -13,7 +13,8 @@
 namespace sluice {
 
 struct PortInfo {
-  std::string kind;  ///< "publisher", "subscriber", "client", "server", "notifier", "listener"
+  /// "publisher", "subscriber", "client", "server", "notifier", "listener", "producer", "worker"
+  std::string kind;
   std::uint32_t seat = 0;
   std::uint32_t pid = 0;
   std::uint64_t node = 0;  ///< id

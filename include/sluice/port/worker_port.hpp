@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is the same for workers of every payload type: the service, the channel, and which jobs are
+// held.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <sluice/channel/waitable.hpp>
+#include <sluice/channel/worker_channel.hpp>
+#include <sluice/port/handle_owner.hpp>
+#include <sluice/port/options.hpp>
+#include <sluice/service/node.hpp>
+#include <sluice/service/service.hpp>
+#include <string_view>
+
+namespace sluice {
+
+/// What a worker hands out to be done.
+struct Assigned {
+  const std::byte* payload = nullptr;  ///< null: none
+  std::uint64_t count = 1;             ///< elements of a slice
+  WorkIndexQueue::Job job{};
+  WorkerChannel::Connection* producer = nullptr;
+  std::uint32_t cell = 0;
+  Errc error = Errc::ok;
+};
+
+/// Thread safety: one thread at a time, except `done`, `reject` and `drop`.
+class WorkerPort final : public HandleOwner, public Waitable {
+ public:
+  ~WorkerPort() override = default;
+
+  /// Errors: see `Worker::Worker`.
+  [[nodiscard]] static Result<WorkerPort*> create(const Node& node, std::string_view service,
+                                                  Schema schema, const PayloadLayout& payload,
+                                                  const WorkerOptions& options);
+
+  [[nodiscard]] Assigned receive() noexcept {
+    if (is_forked()) [[unlikely]]
+      return {.error = fail_forked()};
+    const std::uint32_t cell = cells_.acquire();
+    if (cell == HandleCells::kNone) [[unlikely]]
+      return {.error = fail_too_many()};
+    const WorkerChannel::Taken taken = channel_->take(cell);
+    if (taken.connection == nullptr) {
+      cells_.withdraw(cell);
+      return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
+    }
+    return {.payload = taken.payload.data,
+            .count = taken.payload.count,
+            .job = taken.job,
+            .producer = taken.connection,
+            .cell = cell};
+  }
+  /// Sleeps until there is a job, at most `timeout`.
+  [[nodiscard]] Assigned wait(std::chrono::nanoseconds timeout) noexcept;
+
+  /// Ends the handle of a job. Any thread; afterwards this may be gone. Whether the job was still
+  /// this worker's.
+  bool done(const Assigned& assigned) noexcept;
+  bool reject(const Assigned& assigned) noexcept;
+
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] bool is_ready() noexcept override;
+  void look() noexcept override;
+
+  [[nodiscard]] std::uint32_t producers() noexcept;
+  /// Why the last `receive` or `wait` failed.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
+
+ private:
+  explicit WorkerPort(const WorkerOptions& options) : HandleOwner(options.max_jobs) {}
+
+  void before_close() noexcept override { cut_link(); }
+  Errc fail() noexcept;
+  Errc fail_forked() noexcept;
+  Errc fail_too_many() noexcept;
+
+  std::unique_ptr<Service> service_;  // left after the channel is gone
+  std::unique_ptr<WorkerChannel> channel_;
+  Failure failure_;
+};
+
+}  // namespace sluice

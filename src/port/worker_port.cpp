@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <sluice/platform/clock.hpp>
+#include <sluice/port/worker_port.hpp>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint32_t kMaxJobs = 256;
+
+}  // namespace
+
+Result<WorkerPort*> WorkerPort::create(const Node& node, std::string_view service, Schema schema,
+                                       const PayloadLayout& payload, const WorkerOptions& options) {
+  const auto explained = [&](const Failure& failure) {
+    return Failure{failure.code, fmt::format("service '{}': {}", service, failure.message)};
+  };
+  if (options.max_jobs < 1 || options.max_jobs > kMaxJobs) {
+    return explained(
+        {Errc::invalid_options, fmt::format("WorkerOptions::max_jobs is {}, it must be 1 to {}",
+                                            options.max_jobs, kMaxJobs)});
+  }
+  auto joined = Service::join(
+      node.state(),
+      {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
+  if (!joined) return joined.failure();
+  std::unique_ptr<WorkerPort> port(new WorkerPort(options));
+  port->service_ = std::move(*joined);
+  // The shared mode: others must be able to lock the file when this worker is dead, for its jobs.
+  auto channel =
+      WorkerChannel::create(port->service_->directory(), port->service_->board(), node.id(),
+                            port->service_->shared_mode(),
+                            {.payload = payload, .max_jobs = options.max_jobs}, port->cells_);
+  if (!channel) return explained(channel.failure());
+  port->channel_ = std::move(*channel);
+  return port.release();
+}
+
+Assigned WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
+  const Deadline deadline(timeout);
+  for (;;) {
+    const Assigned assigned = receive();
+    if (assigned.payload != nullptr || assigned.error != Errc::ok) return assigned;
+    const auto left = deadline.left();
+    if (left.count() == 0) return {.error = Errc::timed_out};
+    channel_->wait(left);
+  }
+}
+
+bool WorkerPort::done(const Assigned& assigned) noexcept {
+  if (is_forked()) return false;  // the parent's
+  const bool was_ours = channel_->finish(assigned.job, *assigned.producer);
+  drop(assigned.cell);
+  return was_ours;
+}
+
+bool WorkerPort::reject(const Assigned& assigned) noexcept {
+  if (is_forked()) return false;
+  const bool was_ours = channel_->put_back(assigned.job);
+  drop(assigned.cell);
+  return was_ours;
+}
+
+bool WorkerPort::is_ready() noexcept {
+  if (is_forked()) return false;
+  channel_->follow_changes();
+  return channel_->has_ready() || channel_->failure().code != Errc::ok;
+}
+
+void WorkerPort::look() noexcept {
+  if (!is_forked()) channel_->refresh();
+}
+
+std::uint32_t WorkerPort::producers() noexcept {
+  if (is_forked()) return 0;
+  channel_->refresh();
+  return channel_->producers();
+}
+
+/// Reports the channel's failure once.
+Errc WorkerPort::fail() noexcept {
+  const Failure failure = channel_->take_failure();
+  failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
+  return failure.code;
+}
+
+Errc WorkerPort::fail_forked() noexcept {
+  failure_ = {Errc::forked,
+              "this worker belongs to the parent process; make one of the child's own"};
+  return Errc::forked;
+}
+
+Errc WorkerPort::fail_too_many() noexcept {
+  failure_ = {Errc::too_many_borrowed,
+              fmt::format("service '{}': all {} jobs are held; end one, or raise "
+                          "WorkerOptions::max_jobs",
+                          service_->name(), cells_.count())};
+  return Errc::too_many_borrowed;
+}
+
+}  // namespace sluice
