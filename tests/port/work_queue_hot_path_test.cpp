@@ -91,9 +91,7 @@ TEST(HotPath, JobsWithoutSleepersMakeNoSystemCall) {
       }
       leave(produce(producer, *step));
     });
-    EXPECT_EQ(producer_process.wait(), 0);
-    if (testing::Test::HasFailure()) worker_process.kill();
-    EXPECT_EQ(worker_process.wait(), 0);
+    expect_that_both_succeed(producer_process, worker_process);
   }
   { Node node("reaper"); }
   EXPECT_EQ(root.entries(), std::vector<std::string>());
