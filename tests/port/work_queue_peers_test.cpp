@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Producers and workers that come, leave and die, and what is refused.
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -235,6 +238,41 @@ TEST_F(WorkQueuePeers, AttemptsAreCountedOverSeveralDeaths) {
   for (int i = 0; i < 3; ++i) holder_of(1).kill();
   Worker<int> worker(*node, "jobs");
   EXPECT_EQ(worker.receive().attempt(), 4U);
+}
+
+// Only its own user can remove a dead worker's file. Its jobs do not wait for that.
+TEST_F(WorkQueuePeers, JobsOfAnotherUsersDeadWorkerGoToAnother) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs a second and a third user";
+  ASSERT_EQ(::chmod(root.path().c_str(), 01777), 0);
+  const Node open_to_all("test", {.access = Access::world});
+  Producer<int> producer(open_to_all, "jobs");
+  ASSERT_TRUE(producer.push(1));
+  const auto worker_of = [](uid_t user) {
+    return ChildProcess([user](const ChildProcess::Line& line) {
+      if (::setgroups(0, nullptr) != 0 || ::setgid(user) != 0 || ::setuid(user) != 0) return 1;
+      const Node own("child", {.access = Access::world});
+      Worker<int> worker(own, "jobs");
+      auto job = worker.wait(10s);
+      if (!job) return 2;
+      line.say(job.attempt());
+      line.hear();
+      return job.done() ? 0 : 3;
+    });
+  };
+  std::uint64_t attempt = 0;
+  ChildProcess dead = worker_of(65534);
+  ASSERT_TRUE(dead.hear(&attempt));
+  EXPECT_EQ(attempt, 1U);
+  dead.kill();
+  ChildProcess heir = worker_of(65533);
+  ASSERT_TRUE(heir.hear(&attempt));
+  EXPECT_EQ(attempt, 2U);
+  EXPECT_EQ(files("worker").size(), 2U);
+  heir.say();
+  EXPECT_EQ(heir.wait(), 0);
+  EXPECT_TRUE(producer.wait_until_done(10s));
+  EXPECT_EQ(producer.workers(), 0U);
+  EXPECT_TRUE(files("worker").empty()) << "removed by root";
 }
 
 TEST_F(WorkQueuePeers, JobsThatADeadProducerHasPushedAreDone) {
