@@ -14,6 +14,22 @@ namespace {
 
 constexpr const char* kPrefix = "waiter.";
 constexpr int kAttempts = 100;
+constexpr int kMaxReads = 16;  // as much as a pipe holds by default
+
+/// A pipe that is full is readable anyway.
+void write_byte(const File& pipe) noexcept {
+  const char byte = 1;
+  static_cast<void>(::write(pipe.fd(), &byte, 1) == 1);
+}
+
+File open_pipe(const Directory& directory, const std::string& name, int access) noexcept {
+  return File(::openat(directory.fd(), name.c_str(), access | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+}
+
+bool is_pipe(const File& file) noexcept {
+  struct stat status {};
+  return ::fstat(file.fd(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
 
 }  // namespace
 
@@ -54,11 +70,16 @@ WakePipe::~WakePipe() {
   }
 }
 
+void WakePipe::ring() noexcept { write_byte(file_); }
+
 bool WakePipe::drain() noexcept {
-  char bytes[256];
+  char bytes[4096];
   bool any = false;
-  for (ssize_t got = sizeof bytes; got == sizeof bytes; any |= got > 0) {
-    got = ::read(file_.fd(), bytes, sizeof bytes);
+  // Bounded, whoever keeps writing: what is left wakes its owner once more.
+  for (int reads = 0; reads < kMaxReads; ++reads) {
+    const ssize_t got = ::read(file_.fd(), bytes, sizeof bytes);
+    any |= got > 0;
+    if (got != sizeof bytes) break;
   }
   return any;
 }
@@ -68,17 +89,14 @@ void wake_pipes(const Directory& directory) noexcept {
   if (!names) return;
   for (const std::string& name : *names) {
     if (!is_wake_pipe(name)) continue;
-    const File file(
-        ::openat(directory.fd(), name.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
-    if (!file.is_open()) {
+    const File writer = open_pipe(directory, name, O_WRONLY);
+    if (!writer.is_open()) {
       if (errno == ENXIO) ::unlinkat(directory.fd(), name.c_str(), 0);
       continue;
     }
-    struct stat status {};
-    if (::fstat(file.fd(), &status) != 0 || !S_ISFIFO(status.st_mode)) continue;
-    const char byte = 1;
-    // A pipe that is full wakes its owner anyway.
-    static_cast<void>(::write(file.fd(), &byte, 1) == 1);
+    // Open for reading too: if the owner is killed now, the write is not answered with SIGPIPE.
+    const File pipe = open_pipe(directory, name, O_RDWR);
+    if (pipe.is_open() && is_pipe(pipe)) write_byte(pipe);
   }
 }
 

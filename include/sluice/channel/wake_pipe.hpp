@@ -29,6 +29,8 @@ class WakePipe {
   /// Readable after a wake-up, until `drain`.
   [[nodiscard]] int fd() const noexcept { return file_.fd(); }
   [[nodiscard]] bool is_open() const noexcept { return file_.is_open(); }
+  /// Makes it readable.
+  void ring() noexcept;
   /// Takes out what wakers wrote; returns whether there was anything. System calls.
   bool drain() noexcept;
 
