@@ -20,3 +20,4 @@
 #include <sluice/port/writer.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/node.hpp>
+#include <sluice/wait_set.hpp>

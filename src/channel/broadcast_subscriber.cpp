@@ -263,10 +263,13 @@ void BroadcastSubscriber::wake_publisher() noexcept {
   board_.doorbell.wake(service_);
 }
 
-bool BroadcastSubscriber::has_new() const noexcept {
-  return board_.generation_now() != seen_generation_ ||
-         std::any_of(connections_.begin(), connections_.end(),
+bool BroadcastSubscriber::has_samples() const noexcept {
+  return std::any_of(connections_.begin(), connections_.end(),
                      [](const auto& connection) { return connection->reader_.has_new(); });
+}
+
+bool BroadcastSubscriber::has_new() const noexcept {
+  return board_.generation_now() != seen_generation_ || has_samples();
 }
 
 void BroadcastSubscriber::wait(std::chrono::nanoseconds timeout) {

@@ -72,16 +72,27 @@ std::uint32_t SubscriberPort::publishers() noexcept {
 bool SubscriberPort::is_ready() noexcept {
   if (is_forked()) return false;
   channel_->follow_changes();
-  return channel_->has_new() || channel_->failure().code != Errc::ok;
+  return channel_->has_samples() || channel_->failure().code != Errc::ok;
 }
 
 void SubscriberPort::look() noexcept {
   if (!is_forked()) channel_->refresh();
 }
 
+int SubscriberPort::fd() noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return -1;
+  }
+  const auto fd = descriptor();
+  if (!fd) fail(fd.failure());
+  return fd ? *fd : -1;
+}
+
 /// Reports the channel's failure once.
-Errc SubscriberPort::fail() noexcept {
-  const Failure failure = channel_->take_failure();
+Errc SubscriberPort::fail() noexcept { return fail(channel_->take_failure()); }
+
+Errc SubscriberPort::fail(const Failure& failure) noexcept {
   failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
   return failure.code;
 }

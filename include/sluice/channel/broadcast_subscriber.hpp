@@ -102,8 +102,8 @@ class BroadcastSubscriber {
     return take_from(*current_, claim, BroadcastReader::Want::current);
   }
 
-  /// Whether there may be something to take.
-  [[nodiscard]] bool has_new() const noexcept;
+  /// Whether there is something to take from the publishers that are known.
+  [[nodiscard]] bool has_samples() const noexcept;
 
   /// Sleeps until there may be something, a publisher may have died, or `timeout` is over.
   void wait(std::chrono::nanoseconds timeout);
@@ -123,6 +123,9 @@ class BroadcastSubscriber {
   [[nodiscard]] Failure take_failure() noexcept { return std::exchange(failure_, {}); }
 
  private:
+  /// Whether there may be something to take.
+  [[nodiscard]] bool has_new() const noexcept;
+
   BroadcastSubscriber(const Directory& service, Board& board, const Config& config,
                       const HandleCells& held)
       : service_(service),

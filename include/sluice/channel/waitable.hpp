@@ -1,21 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What can be slept for: a port, or a pending response, that others fill and ring for. Its own
-// `wait` sleeps on the doorbell's futex; a wait set and a file descriptor sleep for several at
-// once.
+// `wait` sleeps on the doorbell's futex; a wait set sleeps for several at once, and whoever has an
+// event loop of another kind sleeps on a descriptor.
+//
+// A class of ports takes part by deriving from this, offering `waitable()` and `fd()`, calling
+// `settle_descriptor()` where it finds nothing, and `cut_link()` when it is closed.
 #pragma once
 
 #include <sys/types.h>
 
+#include <concepts>
 #include <memory>
 #include <sluice/channel/doorbell.hpp>
+#include <sluice/channel/poll_descriptor.hpp>
 #include <sluice/platform/file.hpp>
+#include <vector>
 
 namespace sluice {
 
 /// Thread safety: as the port.
 class Waitable {
  public:
+  /// Who sleeps for it together with others.
+  class Watcher {
+   public:
+    /// It is closed: from here on neither it nor its doorbell and directory may be used.
+    virtual void on_closed() noexcept = 0;
+
+   protected:
+    ~Watcher() = default;
+  };
+
   Waitable() = default;
   Waitable(const Waitable&) = delete;
   Waitable& operator=(const Waitable&) = delete;
@@ -32,22 +48,38 @@ class Waitable {
   /// over. System calls.
   virtual void look() noexcept = 0;
 
-  /// Leads here, and to null once this is gone.
-  [[nodiscard]] std::shared_ptr<Waitable* const> link() {
-    if (!link_) link_ = std::make_shared<Waitable*>(this);
-    return link_;
-  }
+  /// Until it is closed, or `watcher` is removed.
+  void add_watcher(Watcher& watcher) { watchers_.push_back(&watcher); }
+  void remove_watcher(Watcher& watcher) noexcept { std::erase(watchers_, &watcher); }
+
+  /// For `fd()`: a descriptor that can be read when there may be something; the same one at each
+  /// call. Precondition: not in a forked child. Errors: as PollDescriptor::create.
+  [[nodiscard]] Result<int> descriptor() noexcept;
 
  protected:
   ~Waitable() { cut_link(); }
-  /// For what nobody can wait for any more.
-  void cut_link() noexcept {
-    if (link_) *link_ = nullptr;
-    link_.reset();
+
+  /// To be called where nothing was found. True: somebody sleeps on the descriptor, which is no
+  /// longer readable, and the doorbell is armed: look once more. System calls, if it was handed
+  /// out.
+  [[nodiscard]] bool settle_descriptor() noexcept {
+    return descriptor_ != nullptr && clear_and_arm();
   }
+  /// Nobody can wait for it any more. Precondition: the directory is there still.
+  void cut_link() noexcept;
 
  private:
-  std::shared_ptr<Waitable*> link_;
+  bool clear_and_arm() noexcept;
+
+  std::vector<Watcher*> watchers_;
+  std::unique_ptr<PollDescriptor> descriptor_;
+};
+
+/// A port, or a handle, that a wait set can wait for. `waitable()` stays where it is when the port
+/// is moved.
+template <typename Port>
+concept WaitablePort = requires(Port& port) {
+  { port.waitable() } -> std::convertible_to<Waitable&>;
 };
 
 }  // namespace sluice

@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace sluice {
 
@@ -14,7 +16,31 @@ namespace sluice {
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::nanoseconds timeout) noexcept;
 
-/// Wakes everybody who sleeps on `word`. Thread safe.
+/// Wakes everybody who sleeps on `word`. Thread safe, also in a signal handler.
 void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept;
+
+/// One of several words to sleep on. Laid out as the kernel reads it (`struct futex_waitv`).
+class FutexWait {
+ public:
+  FutexWait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept
+      : expected_(expected), address_(reinterpret_cast<std::uintptr_t>(&word)) {}
+
+ private:
+  static constexpr std::uint32_t k32BitsShared = 2;
+
+  std::uint64_t expected_;
+  std::uint64_t address_;
+  std::uint32_t flags_ = k32BitsShared;
+  std::uint32_t reserved_ = 0;
+};
+static_assert(sizeof(FutexWait) == 24);
+
+/// What one sleep can wait for.
+inline constexpr std::size_t kMaxFutexWaits = 128;
+
+/// Sleeps while each of `words`, at most kMaxFutexWaits, is what is expected, until `until`. May
+/// return early. False: this system cannot (Linux before 5.16, or a sandbox). Thread safe.
+[[nodiscard]] bool futex_wait_any(std::span<const FutexWait> words,
+                                  std::chrono::steady_clock::time_point until) noexcept;
 
 }  // namespace sluice

@@ -68,7 +68,22 @@ class Subscriber {
   /// Publishers of the service that this subscriber reads from now. System calls.
   [[nodiscard]] std::uint32_t publishers() noexcept { return port_->publishers(); }
 
-  /// Why the last `receive`, `wait` or `latest` failed, in words and numbers.
+  /// A descriptor that can be read when there may be something to receive: for epoll, Qt, asio. The
+  /// subscriber's own; it is closed with it. Only wait for it; what makes it readable is taken out
+  /// by the `receive` or `latest` that finds nothing, so call one of them until it does:
+  ///
+  ///     while (auto sample = subscriber.receive()) use(*sample);
+  ///
+  /// Such a call then makes a few system calls, and every 100 ms the descriptor can be read even
+  /// though nothing came, so that the dead are noticed. Not while all `max_borrowed` samples are
+  /// held: then it stays readable. -1 where there was a failure (`last_failure()`): forked,
+  /// no_memory, no_permission, system.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
+  /// Why the last `receive`, `wait`, `latest` or `fd` failed, in words and numbers.
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
 
  private:

@@ -37,8 +37,12 @@ class SubscriberPort final : public HandleOwner, public Waitable {
     const std::uint32_t cell = cells_.acquire();
     if (cell == HandleCells::kNone) [[unlikely]]
       return {.error = fail_too_many()};
-    const BroadcastSubscriber::Received received =
-        want == Want::current ? channel_->take_current(cell) : channel_->take(cell, want);
+    const auto take = [&] {
+      return want == Want::current ? channel_->take_current(cell) : channel_->take(cell, want);
+    };
+    BroadcastSubscriber::Received received = take();
+    if (received.connection == nullptr && settle_descriptor()) [[unlikely]]
+      received = take();
     if (received.connection == nullptr) {
       cells_.withdraw(cell);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
@@ -60,6 +64,9 @@ class SubscriberPort final : public HandleOwner, public Waitable {
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd() noexcept;
+
   [[nodiscard]] std::uint64_t lost() const noexcept { return channel_->lost(); }
   [[nodiscard]] std::uint32_t publishers() noexcept;
   /// Why the last `receive` or `wait` failed.
@@ -70,6 +77,7 @@ class SubscriberPort final : public HandleOwner, public Waitable {
 
   void before_close() noexcept override { cut_link(); }
   Errc fail() noexcept;
+  Errc fail(const Failure& failure) noexcept;
   Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 

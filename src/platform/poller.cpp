@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <ctime>
+#include <sluice/platform/poller.hpp>
+
+namespace sluice {
+namespace {
+
+#if !defined(SYS_epoll_pwait2)
+constexpr long SYS_epoll_pwait2 = 441;  // on every architecture; headers before 5.11 lack it
+#endif
+
+/// Not before `timeout` is over.
+int whole_milliseconds(std::chrono::nanoseconds timeout) noexcept {
+  const auto whole = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  return static_cast<int>(std::min<decltype(whole)>(whole, INT_MAX));
+}
+
+}  // namespace
+
+Result<Poller> Poller::create() {
+  Poller poller;
+  poller.file_ = File(::epoll_create1(EPOLL_CLOEXEC));
+  if (!poller.is_open()) return system_failure("make", "an epoll instance", errno);
+  poller.file_.close_in_forked_child();
+  return poller;
+}
+
+Result<void> Poller::add(int fd, std::uint32_t events, std::uint64_t tag) {
+  if (file_.is_inherited()) return Failure{Errc::forked, "epoll instance of the parent process"};
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = tag;
+  if (::epoll_ctl(file_.fd(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  const int error = errno;
+  Failure failure = system_failure("wait for", fmt::format("descriptor {}", fd), error);
+  if (error == EPERM) {  // no matter of permissions
+    failure = {Errc::system,
+               fmt::format("descriptor {} is of a kind that is always ready, such as a file; it "
+                           "cannot be waited for",
+                           fd)};
+  }
+  return failure;
+}
+
+void Poller::remove(int fd) noexcept {
+  if (is_open() && !file_.is_inherited()) {
+    ::epoll_ctl(file_.fd(), EPOLL_CTL_DEL, fd, nullptr);
+  }
+}
+
+std::size_t Poller::wait(epoll_event* events, std::size_t most,
+                         std::chrono::nanoseconds timeout) noexcept {
+  if (file_.is_inherited()) return 0;
+  const int count = static_cast<int>(std::min<std::size_t>(most, INT_MAX));
+  if (timeout.count() == 0) {
+    return static_cast<std::size_t>(std::max(::epoll_wait(file_.fd(), events, count, 0), 0));
+  }
+  const timespec relative{.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000'000),
+                          .tv_nsec = static_cast<long>(timeout.count() % 1'000'000'000)};
+  long got = ::syscall(SYS_epoll_pwait2, file_.fd(), events, count, &relative, nullptr, 0);
+  if (got < 0 && errno != EINTR) {  // not there: Linux before 5.11, or a sandbox
+    got = ::epoll_wait(file_.fd(), events, count, whole_milliseconds(timeout));
+  }
+  return static_cast<std::size_t>(std::max(got, 0L));
+}
+
+}  // namespace sluice
