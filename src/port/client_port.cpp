@@ -147,8 +147,19 @@ void ClientPort::PendingRequest::look() noexcept {
 }
 
 /// Reports the channel's failure once.
-Errc ClientPort::fail() noexcept {
-  const Failure failure = channel_->take_failure();
+int ClientPort::fd(std::uint32_t cell) noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return -1;
+  }
+  const auto fd = waitables_[cell]->descriptor();
+  if (!fd) fail(fd.failure());
+  return fd ? *fd : -1;
+}
+
+Errc ClientPort::fail() noexcept { return fail(channel_->take_failure()); }
+
+Errc ClientPort::fail(const Failure& failure) noexcept {
   failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
   return failure.code;
 }

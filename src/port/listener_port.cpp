@@ -45,6 +45,19 @@ void ListenerPort::look() noexcept {
   if (!is_forked()) channel_->refresh();
 }
 
+int ListenerPort::fd() noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return -1;
+  }
+  const auto fd = descriptor();
+  if (!fd) {
+    failure_ = {fd.error(),
+                fmt::format("service '{}': {}", service_->name(), fd.failure().message)};
+  }
+  return fd ? *fd : -1;
+}
+
 std::uint32_t ListenerPort::notifiers() noexcept {
   if (is_forked()) {
     fail_forked();

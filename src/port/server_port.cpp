@@ -127,8 +127,19 @@ void ServerPort::refuse_response() noexcept {
 }
 
 /// Reports the channel's failure once.
-Errc ServerPort::fail() noexcept {
-  const Failure failure = channel_->take_failure();
+int ServerPort::fd() noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return -1;
+  }
+  const auto fd = descriptor();
+  if (!fd) fail(fd.failure());
+  return fd ? *fd : -1;
+}
+
+Errc ServerPort::fail() noexcept { return fail(channel_->take_failure()); }
+
+Errc ServerPort::fail(const Failure& failure) noexcept {
   failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
   return failure.code;
 }

@@ -79,8 +79,19 @@ std::uint32_t WorkerPort::producers() noexcept {
 }
 
 /// Reports the channel's failure once.
-Errc WorkerPort::fail() noexcept {
-  const Failure failure = channel_->take_failure();
+int WorkerPort::fd() noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return -1;
+  }
+  const auto fd = descriptor();
+  if (!fd) fail(fd.failure());
+  return fd ? *fd : -1;
+}
+
+Errc WorkerPort::fail() noexcept { return fail(channel_->take_failure()); }
+
+Errc WorkerPort::fail(const Failure& failure) noexcept {
   failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
   return failure.code;
 }

@@ -61,7 +61,9 @@ class ClientPort final : public HandleOwner {
     const std::uint32_t response = cells_.acquire(requests_, cells_.count());
     if (response == HandleCells::kNone) [[unlikely]]
       return {.error = fail_too_many_responses()};
-    const ClientChannel::Received received = channel_->take(cell, response - requests_);
+    ClientChannel::Received received = channel_->take(cell, response - requests_);
+    if (received.payload.data == nullptr && waitables_[cell]->settle()) [[unlikely]]
+      received = channel_->take(cell, response - requests_);
     if (received.payload.data == nullptr) {
       cells_.withdraw(response);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
@@ -93,6 +95,8 @@ class ClientPort final : public HandleOwner {
   void announce_abandoned() noexcept;
   /// For wait sets. Stays where it is while the request is pending.
   [[nodiscard]] Waitable& waitable(std::uint32_t cell) noexcept { return *waitables_[cell]; }
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd(std::uint32_t cell) noexcept;
   /// Nobody can wait for the request of `cell` any more.
   void cut_link(std::uint32_t cell) noexcept { waitables_[cell]->cut(); }
 
@@ -111,6 +115,7 @@ class ClientPort final : public HandleOwner {
     [[nodiscard]] bool is_ready() noexcept override;
     void look() noexcept override;
     void cut() noexcept { cut_link(); }
+    [[nodiscard]] bool settle() noexcept { return settle_descriptor(); }
 
    private:
     ClientPort& port_;
@@ -121,6 +126,7 @@ class ClientPort final : public HandleOwner {
       : HandleOwner(options.max_pending + options.max_borrowed), requests_(options.max_pending) {}
 
   Errc fail() noexcept;
+  Errc fail(const Failure& failure) noexcept;
   Errc fail_forked() noexcept;
   Errc fail_too_many_requests() noexcept;
   Errc fail_too_many_responses() noexcept;

@@ -56,6 +56,12 @@ class Listener {
     return port_ == nullptr ? 0 : port_->notifiers();
   }
 
+  /// As `Subscriber::fd`: readable when there may be an event.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
   /// Why the last call may have seen less than there is: forked, closed (moved from), system and
   /// others (it could not look which notifiers are there; it is tried again). `ok`: it has not.
   [[nodiscard]] const Failure& last_failure() const noexcept {

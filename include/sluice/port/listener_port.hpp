@@ -28,7 +28,10 @@ class ListenerPort final : public Waitable {
       fail_forked();
       return {};
     }
-    return EventSet(channel_->take());
+    EventSet events(channel_->take());
+    if (events.empty() && settle_descriptor()) [[unlikely]]
+      events = EventSet(channel_->take());
+    return events;
   }
 
   /// Sleeps until there is something, at most `timeout`.
@@ -45,6 +48,9 @@ class ListenerPort final : public Waitable {
   [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
+
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd() noexcept;
 
   [[nodiscard]] std::uint32_t notifiers() noexcept;
   [[nodiscard]] const Failure& last_failure() noexcept;

@@ -60,6 +60,10 @@ class PendingBase {
   /// Precondition: there is a request.
   [[nodiscard]] Waitable& waitable() noexcept { return owner_->waitable(cell_); }
 
+  /// As `Subscriber::fd`: readable when `waitable()` may be ready. Precondition: there is a
+  /// request.
+  [[nodiscard]] int fd() noexcept { return owner_->fd(cell_); }
+
   /// Drops the request: servers are told that responses are not wanted any more. Wait-free; a
   /// system call only if somebody sleeps.
   void reset() noexcept {

@@ -66,10 +66,17 @@ class Reader {
 
   /// Whether there is a value that `read` has not returned yet. System calls only when ports have
   /// come or gone.
-  [[nodiscard]] bool updated() noexcept { return port_->is_ready(); }
+  [[nodiscard]] bool updated() noexcept { return port_->is_updated(); }
 
   /// Writers (and publishers) of the service that this reader reads from now. System calls.
   [[nodiscard]] std::uint32_t writers() noexcept { return port_->publishers(); }
+
+  /// As `Subscriber::fd`: readable when there may be a value that `read` has not returned yet,
+  /// until `updated` says that there is none.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
 
   /// Why the last `read` or `wait` failed, in words and numbers.
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }

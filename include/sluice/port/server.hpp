@@ -69,6 +69,9 @@ class Server {
   /// For `WaitSet`: ready when there is a request.
   [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
 
+  /// As `Subscriber::fd`: readable when there may be a request.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
   /// Why the last call of this server, or of one of its requests, failed, in words and numbers.
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
 

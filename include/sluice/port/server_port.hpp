@@ -46,12 +46,14 @@ class ServerPort final : public HandleOwner, public Waitable {
     const std::uint32_t cell = cells_.acquire(0, requests_);
     if (cell == HandleCells::kNone) [[unlikely]]
       return {.error = fail_too_many_requests()};
-    const ServerChannel::Request& request = channel_->take(cell);
-    if (request.payload.data == nullptr) {
+    const ServerChannel::Request* request = &channel_->take(cell);
+    if (request->payload.data == nullptr && settle_descriptor()) [[unlikely]]
+      request = &channel_->take(cell);
+    if (request->payload.data == nullptr) {
       cells_.withdraw(cell);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
     }
-    return {.request = request, .cell = cell};
+    return {.request = *request, .cell = cell};
   }
   /// Sleeps until there is one, at most `timeout`.
   [[nodiscard]] Taken wait(std::chrono::nanoseconds timeout) noexcept;
@@ -110,6 +112,9 @@ class ServerPort final : public HandleOwner, public Waitable {
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd() noexcept;
+
   [[nodiscard]] std::uint32_t clients() noexcept;
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
   /// Slots for responses that exist.
@@ -129,6 +134,7 @@ class ServerPort final : public HandleOwner, public Waitable {
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
   [[noreturn]] static void refuse_response() noexcept;
   Errc fail() noexcept;
+  Errc fail(const Failure& failure) noexcept;
   Errc fail(Errc code) noexcept;
   Errc fail_forked() noexcept;
   Errc fail_too_many_requests() noexcept;

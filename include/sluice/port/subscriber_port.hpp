@@ -62,6 +62,10 @@ class SubscriberPort final : public HandleOwner, public Waitable {
   [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
   [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
+  /// The same for who asks instead of taking: settles the descriptor where there is nothing.
+  [[nodiscard]] bool is_updated() noexcept {
+    return is_ready() || (settle_descriptor() && is_ready());
+  }
   void look() noexcept override;
 
   /// See `Subscriber::fd`.

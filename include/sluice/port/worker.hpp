@@ -59,6 +59,12 @@ class Worker {
   /// Producers of the service now. System calls.
   [[nodiscard]] std::uint32_t producers() noexcept { return port_->producers(); }
 
+  /// As `Subscriber::fd`: readable when there may be a job.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
   /// Why the last `receive` or `wait` failed, in words and numbers.
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
 

@@ -44,7 +44,9 @@ class WorkerPort final : public HandleOwner, public Waitable {
     const std::uint32_t cell = cells_.acquire();
     if (cell == HandleCells::kNone) [[unlikely]]
       return {.error = fail_too_many()};
-    const WorkerChannel::Taken taken = channel_->take(cell);
+    WorkerChannel::Taken taken = channel_->take(cell);
+    if (taken.connection == nullptr && settle_descriptor()) [[unlikely]]
+      taken = channel_->take(cell);
     if (taken.connection == nullptr) {
       cells_.withdraw(cell);
       return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
@@ -69,6 +71,9 @@ class WorkerPort final : public HandleOwner, public Waitable {
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd() noexcept;
+
   [[nodiscard]] std::uint32_t producers() noexcept;
   /// Why the last `receive` or `wait` failed.
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
@@ -78,6 +83,7 @@ class WorkerPort final : public HandleOwner, public Waitable {
 
   void before_close() noexcept override { cut_link(); }
   Errc fail() noexcept;
+  Errc fail(const Failure& failure) noexcept;
   Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 
