@@ -162,15 +162,15 @@ Exchange<std::uint64_t[], std::uint64_t[]> slices() {
   };
 }
 
-TEST(RequestResponseHotPath, LoansMakeNoSystemCall) { expect_no_system_call(loans()); }
+TEST(HotPath, RequestsAndResponsesMakeNoSystemCall) { expect_no_system_call(loans()); }
 
-TEST(RequestResponseHotPath, CopiesMakeNoSystemCall) { expect_no_system_call(copies()); }
+TEST(HotPath, CopiesOfRequestsAndResponsesMakeNoSystemCall) { expect_no_system_call(copies()); }
 
-TEST(RequestResponseHotPath, SlicesMakeNoSystemCallOnceTheirMemoryIsThere) {
+TEST(HotPath, SlicesOfRequestsAndResponsesMakeNoSystemCallOnceTheirMemoryIsThere) {
   expect_no_system_call(slices());
 }
 
-TEST(RequestResponseHotPath, NothingIsAllocated) {
+TEST(HotPath, RequestsAndResponsesAllocateNothing) {
 #if !defined(COUNTS_ALLOCATIONS)
   GTEST_SKIP() << "sanitizers replace malloc";
 #else
@@ -193,7 +193,7 @@ TEST(RequestResponseHotPath, NothingIsAllocated) {
 #endif
 }
 
-TEST(RequestResponseHotPath, SlicesAllocateNothingOnceTheirMemoryIsThere) {
+TEST(HotPath, SlicesOfRequestsAndResponsesAllocateNothingOnceTheirMemoryIsThere) {
 #if !defined(COUNTS_ALLOCATIONS)
   GTEST_SKIP() << "sanitizers replace malloc";
 #else

@@ -69,8 +69,8 @@ class PortFile {
 };
 
 /// Server 0 is honest, server 1 writes nonsense.
-struct LyingServer : testing::Test {
-  LyingServer() {
+struct RefusalOfServers : testing::Test {
+  RefusalOfServers() {
     EXPECT_EQ(client.servers(), 2U);
     EXPECT_EQ(honest.clients(), 1U);
     EXPECT_EQ(liar.clients(), 1U);
@@ -108,14 +108,14 @@ struct LyingServer : testing::Test {
   std::uint64_t row = 0;         // for the client, in it
 };
 
-TEST_F(LyingServer, WhoseLaneHoldsWhatCannotBe) {
+TEST_F(RefusalOfServers, WhoseLaneHoldsWhatCannotBe) {
   auto pending = client.send(7);
   file->set(row + kServerRow.lane_offset(1), 0x1234567812345678);
   file->set(row + kServerRow.lane_offset(0), 0x1234567812345678);
   expect_given_up(pending, "has a queue of responses that cannot be");
 }
 
-TEST_F(LyingServer, WhoAnswersWithASlotThatItDoesNotHave) {
+TEST_F(RefusalOfServers, WhoAnswersWithASlotThatItDoesNotHave) {
   auto pending = client.send(7);
   for (std::uint32_t i = 0; i < kPending; ++i) {
     file->set(row + kServerRow.lane_offset(i), TaggedEntry::pack(0, 100'000));
@@ -123,7 +123,7 @@ TEST_F(LyingServer, WhoAnswersWithASlotThatItDoesNotHave) {
   expect_given_up(pending, "hands out a slot that it does not have");
 }
 
-TEST_F(LyingServer, WhoAnswersAnotherRequest) {
+TEST_F(RefusalOfServers, WhoAnswersAnotherRequest) {
   auto pending = client.send(7);
   for (std::uint32_t i = 0; i < kPending; ++i) {
     file->set(row + kServerRow.lane_offset(i), TaggedEntry::pack(0, 0));
@@ -131,7 +131,7 @@ TEST_F(LyingServer, WhoAnswersAnotherRequest) {
   expect_given_up(pending, "answers a request that it was not sent");
 }
 
-TEST_F(LyingServer, WhoEndsRequestsThatItHasNotTaken) {
+TEST_F(RefusalOfServers, WhoEndsRequestsThatItHasNotTaken) {
   for (Number number = 1; number <= kClientRow.queue_capacity(); ++number) {
     auto pending = client.send(7);
     ASSERT_TRUE(pending) << client.last_failure().message;
@@ -144,7 +144,7 @@ TEST_F(LyingServer, WhoEndsRequestsThatItHasNotTaken) {
   expect_given_up(pending, "ends requests that it has not taken");
 }
 
-TEST_F(LyingServer, WhoIsAloneEndsTheRequestWithAnError) {
+TEST_F(RefusalOfServers, WhoIsAloneEndsTheRequestWithAnError) {
   Server<Number, Number>(std::move(honest));
   EXPECT_EQ(client.servers(), 1U);
   auto pending = client.send(7);
@@ -157,7 +157,7 @@ TEST_F(LyingServer, WhoIsAloneEndsTheRequestWithAnError) {
   EXPECT_FALSE(pending.finished());
 }
 
-TEST_F(LyingServer, WhoseRowLiesOutsideItsFile) {
+TEST_F(RefusalOfServers, WhoseRowLiesOutsideItsFile) {
   for (const std::uint64_t offset :
        {std::uint64_t{1} << 60, std::uint64_t{8}, ~std::uint64_t{0}, file->bytes() - 64}) {
     file->set(offsetof(ServerFile, rows) + 8, offset);
@@ -173,7 +173,7 @@ TEST_F(LyingServer, WhoseRowLiesOutsideItsFile) {
   }
 }
 
-TEST_F(LyingServer, WhoseFileSaysWhatCannotBe) {
+TEST_F(RefusalOfServers, WhoseFileSaysWhatCannotBe) {
   file->set(offsetof(ServerFile, depth), 3);
   Client<Number, Number> other(node, "numbers", kClient);
   auto pending = other.send(7);
@@ -185,8 +185,8 @@ TEST_F(LyingServer, WhoseFileSaysWhatCannotBe) {
 }
 
 /// Client 0 is honest, client 1 writes nonsense.
-struct LyingClient : testing::Test {
-  LyingClient() {
+struct RefusalOfClients : testing::Test {
+  RefusalOfClients() {
     EXPECT_EQ(server.clients(), 2U);
     file.emplace(root, "client.1");
     row = file->row(0);
@@ -223,17 +223,17 @@ struct LyingClient : testing::Test {
   std::uint64_t row = 0;         // for the server, in it
 };
 
-TEST_F(LyingClient, WhoseQueueHoldsWhatCannotBe) {
+TEST_F(RefusalOfClients, WhoseQueueHoldsWhatCannotBe) {
   file->set(row + ClientRow::kRequestsOffset, 0x1234567812345678);
   expect_given_up("has a queue of requests that cannot be");
 }
 
-TEST_F(LyingClient, WhoSendsASlotThatItDoesNotHave) {
+TEST_F(RefusalOfClients, WhoSendsASlotThatItDoesNotHave) {
   file->set(row + ClientRow::kRequestsOffset, TaggedEntry::pack(0, kPending));
   expect_given_up("sends request slot 2");
 }
 
-TEST_F(LyingClient, WhoSendsARequestAgainBeforeItsEnd) {
+TEST_F(RefusalOfClients, WhoSendsARequestAgainBeforeItsEnd) {
   auto pending = liar.send(7);
   auto request = server.receive();
   ASSERT_TRUE(request);
@@ -246,7 +246,7 @@ TEST_F(LyingClient, WhoSendsARequestAgainBeforeItsEnd) {
   EXPECT_EQ(*pending.receive(), 1U);
 }
 
-TEST_F(LyingClient, WhoClaimsAndReadsWhatItDoesNotHaveWastesItsOwn) {
+TEST_F(RefusalOfClients, WhoClaimsAndReadsWhatItDoesNotHaveWastesItsOwn) {
   auto pending = liar.send(7);
   auto request = server.receive();
   ASSERT_TRUE(request);
@@ -263,7 +263,7 @@ TEST_F(LyingClient, WhoClaimsAndReadsWhatItDoesNotHaveWastesItsOwn) {
   EXPECT_EQ(request.respond(1).error(), Errc::would_block);
 }
 
-TEST_F(LyingClient, WhoseFileSaysWhatCannotBe) {
+TEST_F(RefusalOfClients, WhoseFileSaysWhatCannotBe) {
   for (const std::uint64_t limits :
        {std::uint64_t{0}, std::uint64_t{1'000'000} << 32 | 1, std::uint64_t{1} << 32 | 1'000'000}) {
     Client<Number, Number> other(node, "numbers", kClient);
@@ -276,7 +276,7 @@ TEST_F(LyingClient, WhoseFileSaysWhatCannotBe) {
   }
 }
 
-TEST_F(LyingClient, WhoseRowLiesOutsideItsFile) {
+TEST_F(RefusalOfClients, WhoseRowLiesOutsideItsFile) {
   for (const std::uint64_t offset : {std::uint64_t{1} << 60, std::uint64_t{8}, ~std::uint64_t{0}}) {
     Client<Number, Number> other(node, "numbers", kClient);
     const PortFile its(root, "client.2");
@@ -320,7 +320,7 @@ ChildProcess idle_peer(const Options& options) {
   });
 }
 
-TEST(Scribbles, OfAServerHarmNobodyElse) {
+TEST(RefusalOfScribbles, OfAServerHarmNobodyElse) {
   TemporaryRoot root;
   Node node("test");
   Server<Number, Number> honest(node, "numbers", kServer);
@@ -359,7 +359,7 @@ TEST(Scribbles, OfAServerHarmNobodyElse) {
   }
 }
 
-TEST(Scribbles, OfAClientHarmNobodyElse) {
+TEST(RefusalOfScribbles, OfAClientHarmNobodyElse) {
   TemporaryRoot root;
   Node node("test");
   Client<Number, Number> honest(node, "numbers", kClient);

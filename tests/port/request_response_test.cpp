@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <sluice/sluice.hpp>
@@ -451,6 +452,21 @@ TEST_F(RequestResponse, AServerThatLeavesPassesOnWhatItDidNotTake) {
   EXPECT_TRUE(waiting.finished());
 }
 
+TEST_F(RequestResponse, ARequestThatItsServerDidNotTakeGoesToOneThatIsThere) {
+  Client<Add, Sum> client(*node, "add");
+  std::optional<Server<Add, Sum>> leaver(std::in_place, *node, "add");
+  auto pending = client.send(Add{1, 1});
+  Server<Add, Sum> other(*node, "add");
+  EXPECT_EQ(client.servers(), 2U);
+  EXPECT_FALSE(other.receive()) << "the first one may still take it";
+  leaver.reset();
+  EXPECT_EQ(client.servers(), 1U);
+  EXPECT_TRUE(pending.delivered());
+  EXPECT_TRUE(answer_one(other));
+  EXPECT_EQ(pending.receive()->value, 2);
+  EXPECT_TRUE(pending.finished());
+}
+
 TEST_F(RequestResponse, AServerThatLeavesAnswersWhatItHolds) {
   Client<Add, Sum> client(*node, "add");
   std::optional<Server<Add, Sum>> leaver(std::in_place, *node, "add");
@@ -518,6 +534,7 @@ TEST_F(RequestResponse, APollingClientIsToldThatItsServerDied) {
   Client<Add, Sum> client(*node, "add");
   auto pending = client.send(Add{1, 1});
   ASSERT_TRUE(child.hear());
+  EXPECT_FALSE(pending.receive()) << "and it has looked who is there";
   child.kill();
   EXPECT_TRUE(comes_true([&] {
     EXPECT_FALSE(pending.receive());
@@ -977,9 +994,20 @@ TEST_F(RequestResponse, ToolsSeeBothTypesAndThePorts) {
   EXPECT_TRUE(found[0].ports[0].alive && found[0].ports[1].alive);
 }
 
+/// Bytes of all files whose names end in `name`.
+std::uintmax_t bytes_of(const TemporaryRoot& root, const std::string& name) {
+  std::uintmax_t bytes = 0;
+  for (const std::string& file : root.files()) {
+    if (file.ends_with(name)) bytes += std::filesystem::file_size(root.path() + "/" + file);
+  }
+  return bytes;
+}
+
 TEST_F(RequestResponse, ClientsComeAndGoWhileAServerRuns) {
   Server<Add, Sum> server(*node, "add", {.max_loans = 1, .depth = 1});
+  std::uintmax_t bytes = 0;
   for (int i = 0; i < 100; ++i) {
+    if (i == 3) bytes = bytes_of(root, "/server.0");
     Client<Add, Sum> a(*node, "add");
     Client<Add, Sum> b(*node, "add", {.max_pending = 3, .max_borrowed = 2});
     auto to_a = a.send(Add{i, 1});
@@ -992,11 +1020,29 @@ TEST_F(RequestResponse, ClientsComeAndGoWhileAServerRuns) {
     }
   }
   EXPECT_EQ(server.clients(), 0U);
+  EXPECT_EQ(bytes_of(root, "/server.0"), bytes) << "memory is used again";
+}
+
+TEST_F(RequestResponse, ANewClientOnTheSeatOfAnotherIsConnectedAfresh) {
+  Server<Add, Sum> server(*node, "add");
+  std::optional<Client<Add, Sum>> old(std::in_place, *node, "add", ClientOptions{.max_pending = 1});
+  EXPECT_EQ(server.clients(), 1U);
+  Client<Add, Sum> other(*node, "add");
+  EXPECT_EQ(server.clients(), 2U);
+  old.reset();
+  Client<Add, Sum> client(*node, "add", {.max_pending = 8});
+  EXPECT_EQ(client.servers(), 1U);
+  auto pending = client.send(Add{1, 1});
+  EXPECT_FALSE(pending.receive()) << "the server has not looked since";
+  EXPECT_TRUE(answer_one(server));
+  EXPECT_EQ(pending.receive()->value, 2);
 }
 
 TEST_F(RequestResponse, ServersComeAndGoWhileAClientRuns) {
   Client<Add, Sum> client(*node, "add", {.max_pending = 2});
+  std::uintmax_t bytes = 0;
   for (int i = 0; i < 100; ++i) {
+    if (i == 3) bytes = bytes_of(root, "/client.0");
     Server<Add, Sum> a(*node, "add");
     Server<Add, Sum> b(*node, "add", {.depth = 2});
     auto pending = client.send(Add{i, 1});
@@ -1009,6 +1055,33 @@ TEST_F(RequestResponse, ServersComeAndGoWhileAClientRuns) {
     }
   }
   EXPECT_EQ(client.servers(), 0U);
+  EXPECT_EQ(bytes_of(root, "/client.0"), bytes) << "memory is used again";
+}
+
+TEST_F(RequestResponse, AResponseIsNotOverlookedThatComesRightBeforeTheEnd) {
+  constexpr int kCalls = 50'000;
+  ChildProcess child([](const ChildProcess::Line& line) {
+    Node own("server");
+    Server<Add, Sum> server(own, "add");
+    line.say();
+    for (int i = 0; i < kCalls;) {
+      auto request = server.receive();
+      if (!request) continue;
+      request.respond(Sum{i});
+      ++i;
+    }
+    return 0;
+  });
+  ASSERT_TRUE(child.hear());
+  Client<Add, Sum> client(*node, "add");
+  for (int i = 0; i < kCalls; ++i) {
+    auto pending = client.send(Add{i, 0});
+    auto sum = pending.receive();
+    while (!sum && !pending.finished()) sum = pending.receive();
+    ASSERT_TRUE(sum) << "it ended without the response " << i;
+    ASSERT_EQ(sum->value, i);
+  }
+  EXPECT_EQ(child.wait(), 0);
 }
 
 TEST_F(RequestResponse, ManyRequestsInFlightBetweenProcesses) {
