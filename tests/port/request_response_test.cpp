@@ -960,9 +960,14 @@ TEST_F(RequestResponse, BothSidesCanBeWaitedForTogetherWithOthers) {
   EXPECT_TRUE(waitable.is_ready()) << "nothing more will come";
   auto waiting = client.send(Add{1, 2});
   EXPECT_FALSE(waiting.waitable().is_ready());
-  const auto link = waiting.waitable().link();
+  struct Watcher final : Waitable::Watcher {
+    void on_closed() noexcept override { is_told = true; }
+    bool is_told = false;
+  } watcher;
+  waiting.waitable().add_watcher(watcher);
+  EXPECT_FALSE(watcher.is_told);
   waiting.reset();
-  EXPECT_EQ(*link, nullptr);
+  EXPECT_TRUE(watcher.is_told);
 }
 
 TEST_F(RequestResponse, AWaitableTellsOfADeadServer) {
