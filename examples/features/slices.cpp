@@ -26,13 +26,11 @@ int laser() {
     for (std::size_t i = 0; i < scan.size(); ++i) scan[i] = 1.0F + static_cast<float>(i) * 0.01F;
     ranges.publish(std::move(scan));
   }
+  while (ranges.subscribers() > 0) std::this_thread::sleep_for(1ms);  // until all was received
   return 0;
 }
 
-int main() {
-  const pid_t child = ::fork();  // before any node: ports do not survive a fork
-  if (child == 0) return laser();
-
+int guard() {
   sluice::Node node{"guard"};
   sluice::Subscriber<float[]> ranges{node, "scan/ranges"};
   for (int i = 0; i < 3; ++i) {
@@ -42,7 +40,14 @@ int main() {
                 static_cast<double>(*std::min_element(scan.begin(), scan.end())),
                 static_cast<double>(scan.span().back()));
   }
+  return 0;
+}
+
+int main() {
+  const pid_t child = ::fork();  // before any node: ports do not survive a fork
+  if (child == 0) return laser();
+  const int failed = guard();
   int status = 0;
   ::waitpid(child, &status, 0);
-  return status == 0 ? 0 : 1;
+  return failed != 0 || status != 0 ? 1 : 0;
 }

@@ -30,14 +30,20 @@ struct Numbers {
 /// The length of the n-th slice: the longest at first, so that every slot has a block for it.
 std::size_t length_of(std::uint64_t n) { return n <= kWarmUp ? kLongest : n % (kLongest + 1); }
 
-/// Runs both in processes of their own, `receive` first.
+/// Runs both in processes of their own. They `leave`, since destructors make system calls.
 template <typename Send, typename Receive>
 void expect_no_system_call(Send&& send, Receive&& receive) {
   TemporaryRoot root;
   const SharedPage<Progress> progress;
   {
-    ChildProcess receiver([&](const ChildProcess::Line&) -> int { leave(receive(*progress)); });
-    ChildProcess sender([&](const ChildProcess::Line&) -> int { leave(send(*progress)); });
+    ChildProcess receiver([&](const ChildProcess::Line&) -> int {
+      receive(*progress);
+      return 9;
+    });
+    ChildProcess sender([&](const ChildProcess::Line&) -> int {
+      send(*progress);
+      return 9;
+    });
     expect_that_both_succeed(sender, receiver);
   }
   { Node node("reaper"); }
@@ -52,7 +58,7 @@ TEST(HotPath, WritingAndReadingTheLatestValueMakesNoSystemCall) {
       [](Progress& progress) {
         Node node("writer");
         Writer<Numbers> writer(node, "state");
-        if (!writer.write(Numbers{0, ~std::uint64_t{0}})) return 1;
+        if (!writer.write(Numbers{0, ~std::uint64_t{0}})) leave(1);
         while (!progress.connected.load(std::memory_order_acquire)) {
         }
         while (writer.readers() == 0) {
@@ -62,10 +68,10 @@ TEST(HotPath, WritingAndReadingTheLatestValueMakesNoSystemCall) {
           if (i % 2 == 0) {
             writer.write(writer.loan(i, ~i));
           } else if (!writer.write(Numbers{i, ~i})) {
-            return 2;
+            leave(2);
           }
         }
-        return 0;
+        leave(0);
       },
       [](Progress& progress) {
         Node node("reader");
@@ -74,13 +80,13 @@ TEST(HotPath, WritingAndReadingTheLatestValueMakesNoSystemCall) {
           (void)reader.updated();
           const auto value = reader.read();
           if (!value) continue;
-          if (value->first < last || value->second != ~value->first) return 3;
+          if (value->first < last || value->second != ~value->first) leave(3);
           last = value->first;
           if (progress.connected.load(std::memory_order_relaxed)) continue;
           forbid_system_calls();
           progress.connected.store(true, std::memory_order_release);
         }
-        return 0;
+        leave(0);
       });
 }
 
@@ -103,11 +109,11 @@ TEST(HotPath, SlicesMakeNoSystemCall) {
             forbid_system_calls();
           }
           auto loan = publisher.loan(length_of(i));
-          if (!loan) return 1;
+          if (!loan) leave(1);
           for (std::uint64_t& element : loan) element = i;
           publisher.publish(std::move(loan));
         }
-        return 0;
+        leave(0);
       },
       [](Progress& progress) {
         Node node("receiver");
@@ -115,15 +121,15 @@ TEST(HotPath, SlicesMakeNoSystemCall) {
         for (std::uint64_t next = 1; next <= kSamples;) {
           auto sample = subscriber.receive();
           if (!sample) continue;
-          if (sample.size() != length_of(next)) return 2;
+          if (sample.size() != length_of(next)) leave(2);
           for (const std::uint64_t element : sample) {
-            if (element != next) return 3;
+            if (element != next) leave(3);
           }
           sample.reset();
           if (next == kWarmUp) forbid_system_calls();
           progress.received.store(next++, std::memory_order_release);
         }
-        return subscriber.lost() == 0 ? 0 : 4;
+        leave(subscriber.lost() == 0 ? 0 : 4);
       });
 }
 
