@@ -12,7 +12,6 @@
 #include <thread>
 
 using namespace std::chrono_literals;
-
 struct Point {
   float x, y, z;
 };
