@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <port/work_queue_fixture.hpp>
+#include <sluice/channel/board.hpp>
 #include <sluice/channel/work_queue.hpp>
 #include <string>
 #include <thread>
@@ -186,6 +187,36 @@ TEST_F(WorkQueuePeers, ADeadServiceIsRemovedWithItsJobs) {
   child.kill();
   EXPECT_GE(node->reap(), 5U);
   EXPECT_EQ(root.files().size(), 1U) << "the node's file alone";
+}
+
+TEST_F(WorkQueuePeers, WorkersAreWokenByJobsAndProducersByRoom) {
+  Producer<int> producer(*node, "jobs");
+  Worker<int> worker(*node, "jobs");
+  const Directory directory = service_directory();
+  const auto board = SharedFile::open(directory, kBoardFile, FileKind::board, sizeof(Board),
+                                      Region::Access::read_write);
+  const auto queue = WorkQueue::open(directory);
+  ASSERT_TRUE(board && queue);
+  Doorbell& jobs = board->region().at<Board>(0)->doorbell;
+  Doorbell& room = queue->room();
+  const auto fall_asleep = [&] {
+    jobs.arm(Doorbell::kSleepers);
+    room.arm(Doorbell::kSleepers);
+  };
+  const auto woken = [&] { return std::pair(jobs.armed == 0, room.armed == 0); };
+  for (std::uint32_t round = 1; round <= 3; ++round) {
+    fall_asleep();
+    ASSERT_TRUE(producer.push(1));
+    EXPECT_EQ(woken(), std::pair(true, false)) << "a job";
+    fall_asleep();
+    auto job = worker.receive();
+    EXPECT_EQ(woken(), std::pair(false, false)) << "that is taken";
+    EXPECT_TRUE(job.reject());
+    EXPECT_EQ(woken(), std::pair(true, false)) << "that is rejected";
+    fall_asleep();
+    EXPECT_TRUE(worker.receive());  // and done
+    EXPECT_EQ(woken(), std::pair(false, true)) << "that is done";
+  }
 }
 
 // ---- who dies -----------------------------------------------------------------------------------
