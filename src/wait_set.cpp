@@ -79,7 +79,7 @@ class WaitSet::State {
 
   void begin();
   [[nodiscard]] bool is_stopped() const noexcept;
-  bool fails(Result<void> outcome);
+  bool fails(const Result<void>& outcome);
   std::size_t round();
   void look_if_it_is_time(Time now) noexcept;
   void mark_descriptors();
@@ -260,7 +260,7 @@ bool WaitSet::State::is_stopped() const noexcept {
   return stop_.load(std::memory_order_acquire) || (signals_ != nullptr && signals_->arrived());
 }
 
-bool WaitSet::State::fails(Result<void> outcome) {
+bool WaitSet::State::fails(const Result<void>& outcome) {
   if (outcome) return false;
   failure = outcome.failure();
   return true;

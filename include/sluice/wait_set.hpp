@@ -20,6 +20,7 @@
 #include <optional>
 #include <sluice/channel/waitable.hpp>
 #include <sluice/core/result.hpp>
+#include <utility>
 
 namespace sluice {
 
@@ -58,7 +59,7 @@ class WaitSet {
   /// that is destroyed is detached; it may be moved.
   /// Errors: forked; where pipes are needed (see docs/waiting.md) no_memory, no_permission, system.
   template <WaitablePort Port>
-  Attachment attach(Port& port, Callback callback) noexcept {
+  Attachment attach(Port& port, Callback callback) noexcept {  // NOLINT: it is moved
     return attach_waitable(port.waitable(), {}, std::move(callback));
   }
 
@@ -80,7 +81,7 @@ class WaitSet {
   /// Errors: as `attach`, invalid_options (not longer than 0).
   template <WaitablePort Port>
   Attachment attach_deadline(Port& port, std::chrono::nanoseconds time,
-                             Callback callback) noexcept {
+                             Callback callback) noexcept {  // NOLINT: it is moved
     return attach_waitable(port.waitable(), time, std::move(callback));
   }
 

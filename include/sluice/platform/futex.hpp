@@ -20,18 +20,14 @@ void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
 void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept;
 
 /// One of several words to sleep on. Laid out as the kernel reads it (`struct futex_waitv`).
-class FutexWait {
- public:
-  FutexWait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept
-      : expected_(expected), address_(reinterpret_cast<std::uintptr_t>(&word)) {}
+struct FutexWait {
+  FutexWait(const std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept
+      : expected(value), address(reinterpret_cast<std::uintptr_t>(&word)) {}
 
- private:
-  static constexpr std::uint32_t k32BitsShared = 2;
-
-  std::uint64_t expected_;
-  std::uint64_t address_;
-  std::uint32_t flags_ = k32BitsShared;
-  std::uint32_t reserved_ = 0;
+  std::uint64_t expected;
+  std::uint64_t address;
+  std::uint32_t flags = 2;  // 32 bits, shared between processes
+  std::uint32_t reserved = 0;
 };
 static_assert(sizeof(FutexWait) == 24);
 
