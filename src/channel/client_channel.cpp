@@ -18,7 +18,7 @@ constexpr const char* kKind = "client";
 constexpr const char* kPeerKind = "server";
 
 /// Address space is reserved for so many servers at once.
-constexpr std::uint64_t kReservedServers = 2 * kMaxSeats;
+constexpr std::uint64_t kReservedServers = 2ULL * kMaxSeats;
 
 /// The head of a queue that no server has met yet.
 const std::atomic<std::uint64_t> kNothingTaken{0};

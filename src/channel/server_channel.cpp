@@ -30,7 +30,7 @@ std::uint64_t reserved_bytes(std::uint64_t heap_offset, const ServerChannel::Con
   const ServerRow usual{.max_pending = kUsualPending, .depth = config.depth};
   const std::uint64_t slots =
       config.max_loans + kReservedClients * (kUsualPending * config.depth + kUsualBorrowed);
-  const std::uint64_t wanted = heap_offset + 2 * kMaxSeats * usual.bytes() +
+  const std::uint64_t wanted = heap_offset + 2ULL * kMaxSeats * usual.bytes() +
                                SlotPool::reserved_bytes(config.response, slots);
   return std::clamp(wanted, kLeastReservedBytes, kMaxReservedBytes);
 }
