@@ -251,27 +251,26 @@ TEST_P(ClientKilled, WhileItFindsAServer) {
 
 TEST_P(ClientKilled, WhileItLosesAServer) {
   std::optional<Answerer> leaver;
-  const auto points =
-      kill({.victim =
-                [](const Victim& victim) {
-                  const Node own("victim");
-                  Asker client(own, kClient);
-                  victim.line().say();
-                  victim.line().hear();
-                  Victim::require(client.port().servers() == 2);
-                  auto question = client.ask();
-                  victim.in_danger([&] {
-                    Victim::require(client.port().servers() == 1);
-                    Victim::require(!client.receive(question));
-                  });
-                },
-            .rehearsal =
-                [&](const ChildProcess& child) {
-                  ASSERT_TRUE(child.hear());
-                  leaver.emplace(*node, kServer);
-                  child.say();
-                },
-            .meanwhile = [&] { leaver.reset(); }});
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  Asker client(own, kClient);
+                                  victim.line().say();
+                                  victim.line().hear();
+                                  Victim::require(client.port().servers() == 2);
+                                  auto question = client.ask();
+                                  victim.in_danger([&] {
+                                    Victim::require(client.port().servers() == 1);
+                                    Victim::require(!client.receive(question));
+                                  });
+                                },
+                            .rehearsal =
+                                [&](const ChildProcess& child) {
+                                  ASSERT_TRUE(child.hear());
+                                  leaver.emplace(*node, kServer);
+                                  child.say();
+                                },
+                            .meanwhile = [&] { leaver.reset(); }});
   EXPECT_GE(points, at_writes() ? 1U : 10U);
 }
 

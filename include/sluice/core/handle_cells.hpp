@@ -90,7 +90,7 @@ class HandleCells {
 
   std::unique_ptr<std::atomic<std::uint8_t>[]> cells_;
   std::uint32_t count_ = 0;
-  bool closed_ = false;  // the port's thread
+  bool closed_ = false;                    // the port's thread
   std::atomic<std::uint32_t> orphans_{1};  // handles that outlive the port, and the port itself
 };
 
