@@ -13,14 +13,11 @@ struct Kind {
   const char* name;
   FileKind kind;
 };
-constexpr Kind kPortKinds[] = {{"publisher", FileKind::publisher},
-                               {"subscriber", FileKind::subscriber},
-                               {"notifier", FileKind::notifier},
-                               {"listener", FileKind::listener},
-                               {"client", FileKind::client},
-                               {"server", FileKind::server},
-                               {"producer", FileKind::producer},
-                               {"worker", FileKind::worker}};
+constexpr Kind kPortKinds[] = {
+    {"publisher", FileKind::publisher}, {"subscriber", FileKind::subscriber},
+    {"notifier", FileKind::notifier},   {"listener", FileKind::listener},
+    {"client", FileKind::client},       {"server", FileKind::server},
+    {"producer", FileKind::producer},   {"worker", FileKind::worker}};
 
 void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
   for (const Kind& kind : kPortKinds) {
