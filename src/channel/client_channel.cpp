@@ -184,31 +184,31 @@ void ClientChannel::settle(Connection& connection, std::uint32_t slot) noexcept 
     give_up(connection, broken(connection, "has a queue of responses that cannot be"));
   Exchange& exchange = exchanges_[slot];
   Delivery& delivery = connection.deliveries[slot];
-  // acquire: pairs with the release when the server drops the request: it has read the payload, and
-  // its responses are in the lane.
-  const bool is_done =
-      connection.theirs != nullptr &&
-      connection.word(connection.shape.done_offset(slot)).load(std::memory_order_acquire) ==
-          delivery.number;
-  // acquire: pairs with the release in `Consumer::pop`. If it is gone, or was leaving before this
-  // look, that is the last word.
-  const bool is_taken =
-      is_done ||
-      (connection.theirs != nullptr &&
-       connection.word(ServerRow::kHeadOffset).load(std::memory_order_acquire) > delivery.position);
-  if (!is_done && !connection.is_gone && !(connection.is_leaving && !is_taken)) return;
-  // Came before the end, and after the look into the lane.
-  if (!delivery.is_failed && !connection.is_empty(slot)) return;
+  const RequestFate fate = fate_of(connection, slot);
+  if (fate == RequestFate::open) return;
   delivery.is_over = true;
   if (delivery.is_failed) return;
   --exchange.open;
-  if (is_done) {
+  if (fate == RequestFate::ended) {
     exchange.has_ended = true;
-  } else if (is_taken) {
+  } else if (fate == RequestFate::died) {
     exchange.error = Errc::peer_died;
   } else {
     deliver_if_waiting(slot);
   }
+}
+
+RequestFate ClientChannel::fate_of(const Connection& connection,
+                                   std::uint32_t slot) const noexcept {
+  const Delivery& delivery = connection.deliveries[slot];
+  if (connection.theirs == nullptr) {  // it has not seen this client
+    return connection.is_gone || connection.is_leaving ? RequestFate::untaken : RequestFate::open;
+  }
+  return sluice::fate_of({.number = delivery.number, .position = delivery.position},
+                         connection.word(connection.shape.done_offset(slot)),
+                         connection.word(ServerRow::kHeadOffset), connection.is_gone,
+                         connection.is_leaving,
+                         delivery.is_failed ? nullptr : &connection.lanes[slot]);
 }
 
 ClientChannel::Outcome ClientChannel::outcome(std::uint32_t slot) noexcept {

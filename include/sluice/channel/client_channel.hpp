@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/channel/board.hpp>
+#include <sluice/channel/request_fate.hpp>
 #include <sluice/channel/request_response.hpp>
 #include <sluice/channel/silence.hpp>
 #include <sluice/core/handle_cells.hpp>
@@ -235,6 +236,8 @@ class ClientChannel {
   Received take_from(Connection& connection, std::uint32_t slot, std::uint32_t response,
                      std::uint32_t claim) noexcept;
   void settle(Connection& connection, std::uint32_t slot) noexcept;
+  [[nodiscard]] RequestFate fate_of(const Connection& connection,
+                                    std::uint32_t slot) const noexcept;
   void give_up(Connection& connection, const Failure& failure) noexcept;
   bool is_over(std::uint32_t slot) noexcept;
   bool collect() noexcept;

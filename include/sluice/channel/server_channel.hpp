@@ -44,7 +44,7 @@ class ServerChannel {
     std::uint64_t number = 0;  ///< the client counts its requests from 1
     std::uint64_t ticket = 0;  ///< this server counts those that it took from 1
     std::uint32_t slot = 0;    ///< the client's
-    /// To be set to `number` (release) when the request is done with, on any thread.
+    /// For `end_request`, on any thread.
     std::atomic<std::uint64_t>* done = nullptr;
   };
 

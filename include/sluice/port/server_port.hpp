@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <sluice/channel/request_fate.hpp>
 #include <sluice/channel/server_channel.hpp>
 #include <sluice/channel/waitable.hpp>
 #include <sluice/port/handle_owner.hpp>
@@ -99,9 +100,7 @@ class ServerPort final : public HandleOwner, public Waitable {
   void end(const Taken& taken) noexcept {
     if (is_forked()) [[unlikely]]
       return;  // the parent's
-    // release: pairs with the acquire in `ClientChannel::settle`. The request was read before, and
-    // its responses are in the lane.
-    taken.request.done->store(taken.request.number, std::memory_order_release);
+    end_request(*taken.request.done, taken.request.number);
     channel_->wake();
     drop(taken.cell);
   }
