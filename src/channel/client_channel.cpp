@@ -58,7 +58,10 @@ Result<void> ClientChannel::initialise(std::uint64_t node, mode_t mode) {
   auto pool = SlotPool::create(file_, words_->slots, heap_offset, config_.request);
   if (!pool) return pool.failure();
   pool_ = std::move(*pool);
-  pool_.heap().when_short([this] { return pool_.release_blocks(free_); });
+  pool_.heap().when_short([this] {
+    collect_all();
+    return pool_.release_blocks(free_);
+  });
   while (pool_.size() < config_.max_pending) {
     if (auto added = pool_.add_slot(); !added) {
       return Failure{added.error(), fmt::format("{} requests of {} bytes needed, {} there: {}",
@@ -174,8 +177,7 @@ ClientChannel::Received ClientChannel::take_from(Connection& connection, std::ui
   const bool is_last = connection.lanes[slot].empty() && connection.shape.depth > 1;
   owes_wake_ = is_last;
   if (!is_last) wake();
-  return {payload, &word, connection.deliveries[slot].taken++, connection.file.incarnation(),
-          is_last};
+  return {payload, &word, connection.deliveries[slot].taken++, connection.incarnation, is_last};
 }
 
 /// Nothing was found in the lane of `slot`: whether nothing more will be.
@@ -270,11 +272,15 @@ bool ClientChannel::collect_one() noexcept {
   return true;
 }
 
-bool ClientChannel::collect() noexcept {
+void ClientChannel::collect_all() noexcept {
   for (std::size_t left = busy_.count(); left > 0; --left) collect_one();
+}
+
+bool ClientChannel::collect() noexcept {
+  collect_all();
   if (!free_.empty()) return true;
   refresh();  // who has it may be dead
-  for (std::size_t left = busy_.count(); left > 0; --left) collect_one();
+  collect_all();
   return !free_.empty();
 }
 
@@ -340,6 +346,7 @@ void ClientChannel::look_at(const std::string& name, std::uint32_t seat) {
   Result<void> connected;
   if (opened) {
     connection->file = std::move(*opened);
+    connection->incarnation = connection->file.incarnation();
     connection->inode = status->inode;
     connection->seat = seat;
     connected = connect(*connection);
@@ -371,7 +378,7 @@ Result<void> ClientChannel::connect(Connection& connection) {
   std::memset(file_.region().data() + *row, 0, shape_.bytes());
   // relaxed: ordered by the release that follows.
   words_of(connection, ClientRow::kServerOffset)
-      ->store(connection.file.incarnation(), std::memory_order_relaxed);
+      ->store(connection.incarnation, std::memory_order_relaxed);
   connection.deliveries.resize(config_.max_pending);
   connection.requests.emplace(words_of(connection, ClientRow::kRequestsOffset), kNothingTaken,
                               shape_.queue_capacity());

@@ -207,7 +207,7 @@ bool ServerChannel::is_abandoned_or_dead(const Request& request) noexcept {
 }
 
 std::uint64_t ServerChannel::client(const Request& request) noexcept {
-  return request.connection->file.incarnation();
+  return request.connection->incarnation;
 }
 
 void ServerChannel::refresh() noexcept {
@@ -270,6 +270,7 @@ void ServerChannel::look_at(const std::string& name, std::uint32_t seat) {
   Result<void> prepared;
   if (opened) {
     connection->file = std::move(*opened);
+    connection->incarnation = connection->file.incarnation();
     connection->inode = status->inode;
     connection->seat = seat;
     prepared = prepare(*connection);
@@ -349,7 +350,7 @@ Result<void> ServerChannel::connect(Connection& connection) {
   std::memset(file_.region().data() + *row, 0, connection.shape.bytes());
   // relaxed: ordered by the release that follows.
   word_of(connection, ServerRow::kClientOffset)
-      .store(connection.file.incarnation(), std::memory_order_relaxed);
+      .store(connection.incarnation, std::memory_order_relaxed);
   const std::uint32_t pending = connection.their_shape.max_pending;
   const auto* heads = connection.their_words(connection.their_shape.heads_offset());
   connection.lanes.reserve(pending);

@@ -94,6 +94,9 @@ Borrowed ClientPort::wait(std::uint32_t cell, std::chrono::nanoseconds timeout,
 ClientChannel::Outcome ClientPort::outcome(std::uint32_t cell) noexcept {
   if (is_forked()) return ClientChannel::Outcome::waiting;
   channel_->follow_changes();
+  const ClientChannel::Outcome now = channel_->outcome(cell);
+  if (now != ClientChannel::Outcome::open || !channel_->is_silent(cell)) return now;
+  channel_->refresh();  // somebody may have died without a word
   return channel_->outcome(cell);
 }
 

@@ -542,6 +542,19 @@ TEST_F(RequestResponse, APollingClientIsToldThatItsServerDied) {
   }));
 }
 
+TEST_F(RequestResponse, WhoAsksOnlyWhetherItIsFinishedIsToldThatItsServerDied) {
+  auto child = server_that_keeps_a_request(0);
+  Client<Add, Sum> client(*node, "add");
+  auto pending = client.send(Add{1, 1});
+  ASSERT_TRUE(child.hear());
+  EXPECT_FALSE(pending.receive()) << "and it has looked who is there";
+  child.kill();
+  EXPECT_TRUE(comes_true([&] {
+    EXPECT_FALSE(pending.finished());
+    return pending.error() == Errc::peer_died;
+  }));
+}
+
 TEST_F(RequestResponse, ACallIsToldThatItsServerDied) {
   ChildProcess child([](const ChildProcess::Line& line) {
     Node own("server");
@@ -868,6 +881,7 @@ TEST_F(RequestResponse, AForkedChildIsRefusedAndItsParentUnharmed) {
       if (request.loan().error() != Errc::forked) return 6;
       if (pending.error() != Errc::forked || pending.finished()) return 7;
       if (client.servers() != 0 || server.clients() != 0) return 8;
+      if (!request.abandoned() || request.number() != 1) return 9;
       pending.reset();
       request.reset();
       loan.reset();

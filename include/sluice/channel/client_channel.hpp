@@ -98,7 +98,7 @@ class ClientChannel {
       settle(connection, slot);
     }
     if (owes_wake_) wake();
-    if (exchange.silence.is_long()) [[unlikely]]
+    if (is_silent(slot)) [[unlikely]]
       refresh();
     if (gone_ != 0) [[unlikely]]
       drop_gone();
@@ -108,6 +108,11 @@ class ClientChannel {
   [[nodiscard]] Outcome outcome(std::uint32_t slot) noexcept;
   /// For Outcome::failed: peer_died, or what was wrong with the server.
   [[nodiscard]] Errc error(std::uint32_t slot) const noexcept { return exchanges_[slot].error; }
+  /// To be called at each look that finds nothing for the request in `slot`: whether that has
+  /// lasted so long that servers may have died.
+  [[nodiscard]] bool is_silent(std::uint32_t slot) noexcept {
+    return exchanges_[slot].silence.is_long();
+  }
   /// The word to set to 0 when responses to the request in `slot` are not wanted any more.
   [[nodiscard]] std::atomic<std::uint64_t>& wanted(std::uint32_t slot) const noexcept {
     return wanted_[slot];
@@ -161,6 +166,7 @@ class ClientChannel {
     SharedFile file;
     const ServerFile* words = nullptr;
     PeerSlots slots;
+    std::uint64_t incarnation = 0;
     std::uint64_t inode = 0;
     std::uint32_t seat = 0;
     std::uint64_t row = 0;              // offset of its row in this client's file
@@ -241,6 +247,7 @@ class ClientChannel {
   void give_up(Connection& connection, const Failure& failure) noexcept;
   bool is_over(std::uint32_t slot) noexcept;
   bool collect() noexcept;
+  void collect_all() noexcept;
   bool collect_one() noexcept;
   void drop_gone() noexcept;
   void wake() noexcept;

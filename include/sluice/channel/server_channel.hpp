@@ -153,6 +153,7 @@ class ServerChannel {
     SharedFile file;
     const ClientFile* words = nullptr;
     PeerSlots slots;  // of requests
+    std::uint64_t incarnation = 0;
     std::uint64_t inode = 0;
     std::uint32_t seat = 0;
     ClientRow their_shape{};

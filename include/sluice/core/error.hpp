@@ -10,11 +10,11 @@
 namespace sluice {
 
 enum class Errc : int {
-  ok = 0,             ///< No failure; from `receive`: nothing there yet.
-  would_block,        ///< No room until a subscriber (lossless) reads on, or a worker is done.
-  timed_out,          ///< The time given to a wait is over.
-  too_many_loans,     ///< More loans held than the port's `max_loans`.
-  too_many_borrowed,  ///< More samples (jobs) held than the port's `max_borrowed` (`max_jobs`).
+  ok = 0,          ///< No failure; from `receive`: nothing there yet.
+  would_block,     ///< No room until a subscriber (lossless) or client reads on, or work is done.
+  timed_out,       ///< The time given to a wait is over.
+  too_many_loans,  ///< More loans held than the port's `max_loans` (requests: `max_pending`).
+  too_many_borrowed,  ///< More samples held than `max_borrowed` (`max_jobs`, `max_requests`).
   too_many_ports,     ///< Every seat of the service is taken.
   no_memory,          ///< The file system under the root has no room.
   no_address_space,   ///< The process cannot map more (RLIMIT_AS, RLIMIT_MEMLOCK).

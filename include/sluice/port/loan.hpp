@@ -38,7 +38,7 @@ class LoanBase {
 
   [[nodiscard]] explicit operator bool() const noexcept { return loaned_.payload != nullptr; }
   /// Why there is no loan: would_block, timed_out, too_many_loans, no_memory, no_address_space,
-  /// forked; closed where it was moved from, handed on or reset.
+  /// abandoned (a response), forked; closed where it was moved from, handed on or reset.
   [[nodiscard]] Errc error() const noexcept { return loaned_.error; }
 
   /// Gives the memory back unused.

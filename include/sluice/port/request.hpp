@@ -55,7 +55,7 @@ class RequestBase {
   /// Whether nobody wants responses any more: the client has dropped the request, or is gone. Any
   /// thread; a system call at most every 100 ms. Precondition, here and below: holds a request.
   [[nodiscard]] bool abandoned() noexcept {
-    if (is_dead_ || ServerChannel::is_abandoned(taken_.request)) return true;
+    if (is_dead_ || owner_->is_forked() || ServerChannel::is_abandoned(taken_.request)) return true;
     if (silence_.is_long()) is_dead_ = ServerChannel::is_abandoned_or_dead(taken_.request);
     return is_dead_;
   }

@@ -43,7 +43,8 @@ class SampleBase {
 
   [[nodiscard]] explicit operator bool() const noexcept { return borrowed_.payload != nullptr; }
   /// Why there is no sample: ok (nothing there yet), timed_out, too_many_borrowed, forked,
-  /// corrupted or version_mismatch (a publisher that cannot be read), closed (moved from or reset).
+  /// corrupted or version_mismatch (a publisher or server that cannot be read), peer_died or
+  /// unanswered (a response), closed (moved from or reset).
   [[nodiscard]] Errc error() const noexcept { return borrowed_.error; }
 
   /// Counts the publisher's samples from 0; a gap is what was lost.
