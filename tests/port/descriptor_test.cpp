@@ -290,19 +290,19 @@ TEST_F(Descriptors, ReceivingMakesNoSystemCallAsLongAsThereIsSomething) {
     const Node own("child");
     Publisher<int> publisher(own, "numbers", {.depth = 64});
     Subscriber<int> subscriber(own, "numbers");
-    if (subscriber.fd() < 0 || subscriber.receive()) leave(1);
+    if (subscriber.fd() < 0 || subscriber.receive()) return leave(1);
     for (int i = 0; i < 64; ++i) {
-      if (!publisher.publish(i)) leave(2);
+      if (!publisher.publish(i)) return leave(2);
     }
     forbid_system_calls();
     for (int i = 0; i < 64; ++i) {
-      if (*subscriber.receive() != i) leave(3);
+      if (*subscriber.receive() != i) return leave(3);
     }
     // Nor does publishing, until the subscriber has found nothing.
     for (int i = 0; i < 64; ++i) {
-      if (!publisher.publish(i) || *subscriber.receive() != i) leave(4);
+      if (!publisher.publish(i) || *subscriber.receive() != i) return leave(4);
     }
-    leave(0);
+    return leave(0);
   });
   EXPECT_EQ(child.wait(), 0);
   node->reap();  // it went without farewell

@@ -839,14 +839,14 @@ TEST_P(WaitSets, OneThatIsGoneCostsThePublisherNothing) {
       WaitSet sleeper;
       prepare(sleeper);
       sleeper.attach(subscriber, do_nothing);
-      if (sleeper.wait(1ms) != 0) leave(1);
+      if (sleeper.wait(1ms) != 0) return leave(1);
     }
-    if (!publisher.publish(0)) leave(2);  // one needless wake-up
+    if (!publisher.publish(0)) return leave(2);  // one needless wake-up
     forbid_system_calls();
     for (int i = 1; i < 1000; ++i) {
-      if (!publisher.publish(i) || !subscriber.latest()) leave(3);
+      if (!publisher.publish(i) || !subscriber.latest()) return leave(3);
     }
-    leave(0);
+    return leave(0);
   });
   EXPECT_EQ(child.wait(), 0);
   node->reap();  // it went without farewell
@@ -871,10 +871,10 @@ TEST_P(WaitSets, OneThatIsAwakeCostsThePublisherNothing) {
       }
       leave(0);
     });
-    if (sleeper.wait(1ms) != 0) leave(3);
-    if (!publisher.publish(0)) leave(4);
+    if (sleeper.wait(1ms) != 0) return leave(3);
+    if (!publisher.publish(0)) return leave(4);
     sleeper.wait(10s);
-    leave(5);
+    return leave(5);
   });
   EXPECT_EQ(child.wait(), 0);
   node->reap();
