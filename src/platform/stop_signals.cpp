@@ -20,7 +20,8 @@ struct Installed {
   std::mutex mutex;
   std::uint32_t users = 0;
   std::array<struct sigaction, kSignals.size()> before{};
-  std::uint32_t generation = 0;  // of the process that installed them
+  /// Of the process that installed them. relaxed: in place before the handler can run.
+  std::atomic<std::uint32_t> generation{0};
 };
 Installed installed;
 
@@ -31,7 +32,7 @@ void restore() noexcept {
 }
 
 void on_signal(int number) noexcept {
-  if (installed.generation != fork_generation()) {
+  if (installed.generation.load(std::memory_order_relaxed) != fork_generation()) {
     // A forked child inherits the handler, but nobody in it waits for the signal.
     restore();
     ::raise(number);  // delivered when this handler returns
@@ -49,13 +50,14 @@ StopSignals::StopSignals() noexcept
     : before_(arrivals.load(std::memory_order_relaxed)), generation_(fork_generation()) {
   const std::lock_guard lock(installed.mutex);
   // What a forked child inherits stands for threads that are not in it.
-  const bool is_inherited = installed.users != 0 && installed.generation != generation_;
+  const bool is_inherited =
+      installed.users != 0 && installed.generation.load(std::memory_order_relaxed) != generation_;
   if (!is_inherited && installed.users++ != 0) return;
   for (std::size_t i = 0; i < kSignals.size() && !is_inherited; ++i) {
     ::sigaction(kSignals[i], nullptr, &installed.before[i]);
   }
   installed.users = 1;
-  installed.generation = generation_;
+  installed.generation.store(generation_, std::memory_order_relaxed);
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // what other threads do goes on
