@@ -382,6 +382,7 @@ TEST_F(Descriptors, AForkedChildHasNone) {
 }
 
 TEST_F(Descriptors, WhyThereIsNoneIsTold) {
+  if (kSanitizesAddresses) GTEST_SKIP() << "the sanitizers need descriptors, too";
   ChildProcess child([](const ChildProcess::Line&) {
     const Node own("child");
     Publisher<int> publisher(own, "numbers");
