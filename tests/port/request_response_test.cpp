@@ -304,7 +304,7 @@ TEST_F(RequestResponse, RequestsAreAnsweredInAnyOrder) {
     requests.push_back(server.receive());
     ASSERT_TRUE(requests.back());
   }
-  for (const std::size_t i : {5, 0, 7, 2, 6, 1, 3, 4}) {
+  for (const std::size_t i : {5U, 0U, 7U, 2U, 6U, 1U, 3U, 4U}) {
     ASSERT_TRUE(requests[i].respond(Sum{requests[i]->a}));
     requests[i].reset();
     ASSERT_EQ(pending[i].receive()->value, static_cast<std::int64_t>(i));
@@ -899,7 +899,7 @@ TEST_F(RequestResponse, AForkedChildIsRefusedAndItsParentUnharmed) {
 TEST_F(RequestResponse, SlicesGoBothWays) {
   Server<float[], std::uint8_t[]> server(*node, "quantise");
   Client<float[], std::uint8_t[]> client(*node, "quantise");
-  for (std::size_t size : {0, 1, 100, 100'000, 7}) {
+  for (std::size_t size : {0U, 1U, 100U, 100'000U, 7U}) {
     auto loan = client.loan(size);
     ASSERT_TRUE(loan) << client.last_failure().message;
     ASSERT_EQ(loan.size(), size);
