@@ -248,7 +248,6 @@ std::vector<Scenario> explore::scenarios() {
   std::vector<Scenario> all;
   // {capacity, subscribers, claims, slack, samples, eager}, {preemptions, crashes, late_stores}
   add(all, {1, 1, 1, 0, 5, true}, {2, 0, 1}, 60'000);
-  add(all, {1, 1, 1, 0, 5, true}, {2, 1}, 100'000, reader);
   add(all, {2, 1, 2, 0, 5, true}, {2, 0, 1}, 60'000);
   add(all, {1, 1, 1, 0, 6, true}, {3}, 70'000);
   add(all, {1, 1, 1, 0, 5, true}, {2, 1}, 80'000);
@@ -259,6 +258,7 @@ std::vector<Scenario> explore::scenarios() {
   add(all, {2, 2, 2, 0, 5, true}, {2}, 80'000);
   add(all, {1, 2, 1, 0, 6, false}, {1, 1}, 50'000);
   add(all, {2, 2, 1, 0, 4, true}, {1, 1}, 50'000);
+  add(all, {1, 1, 1, 0, 5, true}, {2, 1}, 100'000, reader);
   add(all, {1, 2, 1, 0, 3, true}, {2, 1}, 1'500'000);
   add(all, {2, 1, 1, 0, 6, true}, {2, 1}, 100'000, reader);
   add(all, {2, 2, 1, 0, 4, true}, {2}, 30'000, reader);
