@@ -10,15 +10,7 @@
 #include <cstdint>
 #include <functional>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLUICE_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLUICE_TEST_SANITIZED 1
-#endif
-#endif
-
-#if defined(__x86_64__) && !defined(SLUICE_TEST_SANITIZED)
+#if defined(__x86_64__)
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -189,7 +181,7 @@ int munmap(void* address, std::size_t bytes) noexcept {
 
 namespace sluice {
 
-/// Needs the trap flag of x86-64, and the signals that a sanitizer takes.
+/// Needs the trap flag of x86-64.
 class WriteTrap {
  public:
   static constexpr bool kWorksHere = false;

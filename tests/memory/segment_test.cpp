@@ -16,6 +16,7 @@
 
 #include "support/child_process.hpp"
 #include "support/last_words.hpp"
+#include "support/sanitizers.hpp"
 #include "support/temporary_root.hpp"
 
 namespace sluice {
@@ -126,9 +127,7 @@ TEST(Segment, AnotherProcessFindsWhatWasBuilt) {
 }
 
 TEST(Segment, AReaderCannotWrite) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "all mappings of a file are one there";
-#endif
+  if (kThreadSanitizer) GTEST_SKIP() << "all mappings of a file are one there";
   const TemporaryRoot root;
   auto segment = Segment::create("s").value();
   ASSERT_TRUE(segment.construct<int>("number", 1));

@@ -23,6 +23,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/sanitizers.hpp>
 #include <support/system_calls.hpp>
 #include <support/temporary_root.hpp>
 #include <support/test_port.hpp>
@@ -283,26 +284,24 @@ TEST_F(Descriptors, APublisherKilledWithoutAWordIsNoticed) {
 }
 
 TEST_F(Descriptors, ReceivingMakesNoSystemCallAsLongAsThereIsSomething) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers make system calls of their own";
   ChildProcess child([](const ChildProcess::Line&) -> int {
     const Node own("child");
     Publisher<int> publisher(own, "numbers", {.depth = 64});
     Subscriber<int> subscriber(own, "numbers");
-    if (subscriber.fd() < 0 || subscriber.receive()) return leave(1);
+    if (subscriber.fd() < 0 || subscriber.receive()) leave(1);
     for (int i = 0; i < 64; ++i) {
-      if (!publisher.publish(i)) return leave(2);
+      if (!publisher.publish(i)) leave(2);
     }
     forbid_system_calls();
     for (int i = 0; i < 64; ++i) {
-      if (*subscriber.receive() != i) return leave(3);
+      if (*subscriber.receive() != i) leave(3);
     }
     // Nor does publishing, until the subscriber has found nothing.
     for (int i = 0; i < 64; ++i) {
-      if (!publisher.publish(i) || *subscriber.receive() != i) return leave(4);
+      if (!publisher.publish(i) || *subscriber.receive() != i) leave(4);
     }
-    return leave(0);
+    leave(0);
   });
   EXPECT_EQ(child.wait(), 0);
   node->reap();  // it went without farewell
@@ -382,7 +381,7 @@ TEST_F(Descriptors, AForkedChildHasNone) {
 }
 
 TEST_F(Descriptors, WhyThereIsNoneIsTold) {
-  if (kSanitizesAddresses) GTEST_SKIP() << "the sanitizers need descriptors, too";
+  if (kAddressSanitizer) GTEST_SKIP() << "the sanitizers need descriptors, too";
   ChildProcess child([](const ChildProcess::Line&) {
     const Node own("child");
     Publisher<int> publisher(own, "numbers");

@@ -23,6 +23,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/sanitizers.hpp>
 #include <support/shared_page.hpp>
 #include <support/temporary_root.hpp>
 #include <utility>
@@ -673,9 +674,7 @@ TEST_F(RefusalOfEvents, WithoutDescriptorsItIsSaidWhoWasNotReached) {
 }
 
 TEST_F(RefusalOfEvents, WithoutAddressSpaceItIsSaidWhoWasNotReached) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers need all of it";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers need all of it";
   Listener first(*node, "door");
   ChildProcess child([](const ChildProcess::Line& line) {
     Node own("child");

@@ -28,6 +28,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/sanitizers.hpp>
 #include <support/temporary_root.hpp>
 #include <vector>
 
@@ -495,6 +496,7 @@ TEST(Refusal, AFileSystemWithoutAnyRoom) {
 }
 
 TEST(Refusal, TooFewDescriptors) {
+  if (kAddressSanitizer) GTEST_SKIP() << "the sanitizers need descriptors, too";
   TemporaryRoot root;
   Node node("test");
   Publisher<int> publisher(node, "numbers");
@@ -513,9 +515,7 @@ TEST(Refusal, TooFewDescriptors) {
 }
 
 TEST(Refusal, TooLittleAddressSpace) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers need all of it";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers need all of it";
   TemporaryRoot root;
   Node node("test");
   ChildProcess child([](const ChildProcess::Line&) {

@@ -14,6 +14,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/sanitizers.hpp>
 #include <support/shared_page.hpp>
 #include <support/temporary_root.hpp>
 #include <thread>
@@ -25,11 +26,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint32_t kJobs = 400'000;
-#else
-constexpr std::uint32_t kJobs = 10'000'000;
-#endif
+constexpr std::uint32_t kJobs = kSanitized ? 400'000 : 10'000'000;
 constexpr std::uint32_t kProducers = 4;
 constexpr std::uint32_t kWorkers = 4;
 constexpr std::uint32_t kKills = 200;

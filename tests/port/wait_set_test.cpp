@@ -20,6 +20,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/sanitizers.hpp>
 #include <support/system_calls.hpp>
 #include <support/temporary_root.hpp>
 #include <support/test_port.hpp>
@@ -828,9 +829,7 @@ TEST_P(WaitSets, APublisherKilledWithoutAWordIsNoticed) {
 
 // When nobody sleeps, whoever publishes makes no system call; whatever slept here before.
 TEST_P(WaitSets, OneThatIsGoneCostsThePublisherNothing) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers make system calls of their own";
   ChildProcess child([&](const ChildProcess::Line&) -> int {
     const Node own("child");
     Publisher<int> publisher(own, "numbers");
@@ -839,14 +838,14 @@ TEST_P(WaitSets, OneThatIsGoneCostsThePublisherNothing) {
       WaitSet sleeper;
       prepare(sleeper);
       sleeper.attach(subscriber, do_nothing);
-      if (sleeper.wait(1ms) != 0) return leave(1);
+      if (sleeper.wait(1ms) != 0) leave(1);
     }
-    if (!publisher.publish(0)) return leave(2);  // one needless wake-up
+    if (!publisher.publish(0)) leave(2);  // one needless wake-up
     forbid_system_calls();
     for (int i = 1; i < 1000; ++i) {
-      if (!publisher.publish(i) || !subscriber.latest()) return leave(3);
+      if (!publisher.publish(i) || !subscriber.latest()) leave(3);
     }
-    return leave(0);
+    leave(0);
   });
   EXPECT_EQ(child.wait(), 0);
   node->reap();  // it went without farewell
@@ -854,9 +853,7 @@ TEST_P(WaitSets, OneThatIsGoneCostsThePublisherNothing) {
 
 // So does one that is awake, busy with what came before.
 TEST_P(WaitSets, OneThatIsAwakeCostsThePublisherNothing) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer makes system calls of its own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers make system calls of their own";
   ChildProcess child([&](const ChildProcess::Line&) -> int {
     const Node own("child");
     Publisher<int> publisher(own, "numbers");
@@ -871,10 +868,10 @@ TEST_P(WaitSets, OneThatIsAwakeCostsThePublisherNothing) {
       }
       leave(0);
     });
-    if (sleeper.wait(1ms) != 0) return leave(3);
-    if (!publisher.publish(0)) return leave(4);
+    if (sleeper.wait(1ms) != 0) leave(3);
+    if (!publisher.publish(0)) leave(4);
     sleeper.wait(10s);
-    return leave(5);
+    leave(5);
   });
   EXPECT_EQ(child.wait(), 0);
   node->reap();
@@ -944,9 +941,7 @@ TEST_P(WaitSets, AForkedChildIsToldThatTheSetIsItsParents) {
 
 // In a callback, without exec: it must be possible to end it.
 TEST_P(WaitSets, AChildForkedInACallbackHasItsSignalsBack) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer puts signals off";
-#endif
+  if (kThreadSanitizer) GTEST_SKIP() << "the thread sanitizer puts signals off";
   const auto before = ::signal(SIGTERM, SIG_DFL);
   set.attach_interval(1ms, [&] {
     ChildProcess child([](const ChildProcess::Line& line) {
@@ -1072,7 +1067,7 @@ TEST_P(RefusedFutexWaitv, MakesASetSleepOnPipes) {
 }
 
 TEST_P(RefusedFutexWaitv, IsToldWhereThereCanBeNoPipesEither) {
-  if (kSanitizesAddresses) GTEST_SKIP() << "the sanitizers need descriptors, too";
+  if (kAddressSanitizer) GTEST_SKIP() << "the sanitizers need descriptors, too";
   TemporaryRoot root;
   {
     const Node node("test");
@@ -1097,7 +1092,7 @@ TEST_P(RefusedFutexWaitv, IsToldWhereThereCanBeNoPipesEither) {
 }
 
 TEST(WaitSet, AnAttachmentThatFailsLeavesTheSetAsItWas) {
-  if (kSanitizesAddresses) GTEST_SKIP() << "the sanitizers need descriptors, too";
+  if (kAddressSanitizer) GTEST_SKIP() << "the sanitizers need descriptors, too";
   TemporaryRoot root;
   {
     const Node node("test");

@@ -2,41 +2,31 @@
 //
 // For tests which show that something makes no system call and allocates nothing.
 //
-// Defines `malloc` for the whole program where it can count: include it in one source file.
+// Defines `malloc` for the whole program: include it in one source file. Not for sanitizers.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <support/child_process.hpp>
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define COUNTS_ALLOCATIONS 1
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#undef COUNTS_ALLOCATIONS
-#endif
-#endif
-#endif
+#include <support/system_calls.hpp>
+#include <vector>
 
 namespace sluice {
 
-/// Calls of `malloc` so far, by `operator new` too; 0 where a sanitizer has replaced it.
+/// Calls of `malloc` so far, by `operator new` too.
 inline std::atomic<std::uint64_t> allocations{0};
 
-/// From here on the kernel kills this thread for any system call but read, write and exit.
-inline void forbid_system_calls() { ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0); }
-/// The exit that is allowed.
-[[noreturn]] inline void leave(int status) {
-  ::syscall(SYS_exit, status);
-  __builtin_unreachable();
+/// Nothing was allocated since there were `before` of them; and if it had been, it would have been
+/// noticed.
+inline void expect_no_allocation_since(std::uint64_t before) {
+  EXPECT_EQ(allocations, before);
+  std::vector<int>(1000).swap(*std::make_unique<std::vector<int>>());
+  EXPECT_GT(allocations, before);
 }
 
 /// Waits for both. They wait for each other: where one fails, the other is ended.
@@ -58,10 +48,8 @@ struct Progress {
 
 }  // namespace sluice
 
-#if defined(COUNTS_ALLOCATIONS)
 extern "C" void* __libc_malloc(std::size_t bytes);     // NOLINT
 extern "C" void* malloc(std::size_t bytes) noexcept {  // NOLINT
   sluice::allocations.fetch_add(1, std::memory_order_relaxed);
   return __libc_malloc(bytes);
 }
-#endif

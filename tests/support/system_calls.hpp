@@ -14,27 +14,12 @@
 
 namespace sluice {
 
-/// Whether the address sanitizer is there, which, like UBSan beside it, needs a descriptor now and
-/// then.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kSanitizesAddresses = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool kSanitizesAddresses = true;
-#else
-inline constexpr bool kSanitizesAddresses = false;
-#endif
-#else
-inline constexpr bool kSanitizesAddresses = false;
-#endif
-
 /// The kernel kills this thread for any system call but read, write and exit.
 inline void forbid_system_calls() { ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0); }
-/// The exit that is allowed then. Not [[noreturn]]: before a call of such a function the address
-/// sanitizer makes a system call.
-inline int leave(int status) {
+/// The exit that is allowed then.
+[[noreturn]] inline void leave(int status) {
   ::syscall(SYS_exit, status);
-  return status;
+  __builtin_unreachable();
 }
 
 /// The system call `number` fails with `error`, as on a system that lacks it or in a sandbox.
