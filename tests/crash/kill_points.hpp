@@ -93,7 +93,7 @@ struct Plot {
 /// Why the points cannot be found on this machine; empty where they can.
 inline std::string obstacle(At at) {
   if (at == At::write) {
-    return WriteTrap::kWorksHere ? "" : "needs x86-64 and no sanitizer to stop at writes";
+    return WriteTrap::kWorksHere ? "" : "needs x86-64 to stop at writes";
   }
   static const bool can_trace = [] {
     ChildProcess child([](const ChildProcess::Line&) {
