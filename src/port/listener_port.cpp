@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <sluice/platform/clock.hpp>
 #include <sluice/port/listener_port.hpp>
 
 namespace sluice {
 
 Result<ListenerPort*> ListenerPort::create(const Node& node, std::string_view service) {
-  auto joined = Service::join(
-      node.state(), {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
-  if (!joined) return joined.failure();
   std::unique_ptr<ListenerPort> port(new ListenerPort);
-  port->service_ = std::move(*joined);
-  auto channel = MailboxListener::create(port->service_->directory(), port->service_->board(),
-                                         node.id(), port->service_->shared_mode());
-  if (!channel) {
-    return Failure{channel.error(),
-                   fmt::format("service '{}': {}", service, channel.failure().message)};
-  }
+  const auto joined =
+      port->join(node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
+  if (!joined) return joined.failure();
+  auto channel = MailboxListener::create(port->service().directory(), port->service().board(),
+                                         node.id(), port->service().shared_mode());
+  if (!channel) return in_service(service, channel.failure());
   port->channel_ = std::move(*channel);
   return port.release();
 }
@@ -45,40 +39,19 @@ void ListenerPort::look() noexcept {
   if (!is_forked()) channel_->refresh();
 }
 
-int ListenerPort::fd() noexcept {
-  if (is_forked()) {
-    fail_forked();
-    return -1;
-  }
-  const auto fd = descriptor();
-  if (!fd) {
-    failure_ = {fd.error(),
-                fmt::format("service '{}': {}", service_->name(), fd.failure().message)};
-  }
-  return fd ? *fd : -1;
-}
-
 std::uint32_t ListenerPort::notifiers() noexcept {
   if (is_forked()) {
     fail_forked();
     return 0;
   }
+  has_no_descriptor_ = false;
   channel_->refresh();
   return channel_->notifiers();
 }
 
 const Failure& ListenerPort::last_failure() noexcept {
-  if (is_forked()) return failure_;
-  failure_ = channel_->failure();
-  if (failure_.code != Errc::ok) {
-    failure_.message = fmt::format("service '{}': {}", service_->name(), failure_.message);
-  }
-  return failure_;
-}
-
-void ListenerPort::fail_forked() noexcept {
-  failure_ = {Errc::forked,
-              "this listener belongs to the parent process; make one of the child's own"};
+  if (!is_forked() && !has_no_descriptor_) note(channel_->failure());
+  return Participant::last_failure();
 }
 
 }  // namespace sluice

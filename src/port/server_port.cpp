@@ -9,25 +9,10 @@ namespace sluice {
 namespace {
 
 Result<void> check(const ServerOptions& options) {
-  const auto outside = [](const char* name, std::uint64_t value, std::uint64_t least,
-                          std::uint64_t most) {
-    return Failure{
-        Errc::invalid_options,
-        fmt::format("ServerOptions::{} is {}, it must be {} to {}", name, value, least, most)};
-  };
-  if (options.max_requests < 1 || options.max_requests > kMaxExchanges) {
-    return outside("max_requests", options.max_requests, 1, kMaxExchanges);
-  }
-  if (options.max_loans < 1 || options.max_loans > kMaxExchanges) {
-    return outside("max_loans", options.max_loans, 1, kMaxExchanges);
-  }
-  if (options.depth < 1 || options.depth > kMaxResponseDepth) {
-    return outside("depth", options.depth, 1, kMaxResponseDepth);
-  }
-  if (options.heap_bytes > kMaxHeapBytes) {
-    return outside("heap_bytes", options.heap_bytes, 0, kMaxHeapBytes);
-  }
-  return {};
+  return require({{"ServerOptions::max_requests", options.max_requests, 1, kMaxExchanges},
+                  {"ServerOptions::max_loans", options.max_loans, 1, kMaxExchanges},
+                  {"ServerOptions::depth", options.depth, 1, kMaxResponseDepth},
+                  {"ServerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
 }
 
 }  // namespace
@@ -36,26 +21,22 @@ Result<ServerPort*> ServerPort::create(const Node& node, std::string_view servic
                                        std::pair<Schema, Schema> schemas,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ServerOptions& options) {
-  const auto explained = [&](const Failure& failure) {
-    return Failure{failure.code, fmt::format("service '{}': {}", service, failure.message)};
-  };
-  if (auto checked = check(options); !checked) return explained(checked.failure());
-  auto joined = Service::join(node.state(), {.pattern = Pattern::request_response,
-                                             .name = std::string(service),
-                                             .schema = std::move(schemas.first),
-                                             .response = std::move(schemas.second)});
-  if (!joined) return joined.failure();
+  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
   std::unique_ptr<ServerPort> port(new ServerPort(options));
-  port->service_ = std::move(*joined);
-  auto channel = ServerChannel::create(port->service_->directory(), port->service_->board(),
-                                       node.id(), port->service_->port_mode(),
+  const auto joined = port->join(node, {.pattern = Pattern::request_response,
+                                        .name = std::string(service),
+                                        .schema = std::move(schemas.first),
+                                        .response = std::move(schemas.second)});
+  if (!joined) return joined.failure();
+  auto channel = ServerChannel::create(port->service().directory(), port->service().board(),
+                                       node.id(), port->service().port_mode(),
                                        {.request = request,
                                         .response = response,
                                         .max_requests = options.max_requests,
                                         .max_loans = options.max_loans,
                                         .depth = std::bit_ceil(options.depth)},
                                        port->cells_);
-  if (!channel) return explained(channel.failure());
+  if (!channel) return in_service(service, channel.failure());
   port->channel_ = std::move(*channel);
   return port.release();
 }
@@ -80,7 +61,7 @@ Loaned ServerPort::sized(Loaned loaned, std::uint64_t count) noexcept {
   if (loaned.payload != nullptr) return loaned;
   channel_->give_back(std::exchange(slot, kNoSlot));
   cells_.withdraw(loaned.cell);
-  return {.error = fail()};
+  return {.error = fail(channel_->take_failure())};
 }
 
 Loaned ServerPort::loan_for(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept {
@@ -90,11 +71,9 @@ Loaned ServerPort::loan_for(std::uint32_t cell, std::chrono::nanoseconds timeout
     if (loaned.error != Errc::would_block) return loaned;
     const auto left = deadline.left();
     if (left.count() == 0) {
-      failure_ = {
-          Errc::timed_out,
-          fmt::format("service '{}': no room for {} ms, because the client does not read on",
-                      service_->name(),
-                      std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count())};
+      fail(Errc::timed_out,
+           fmt::format("no room for {} ms, because the client does not read on",
+                       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()));
       return {.error = Errc::timed_out};
     }
     channel_->wait_for_room(cell, left);
@@ -126,54 +105,25 @@ void ServerPort::refuse_response() noexcept {
   abort_with("respond with a loan that was made for another request, or in a forked child");
 }
 
-/// Reports the channel's failure once.
-int ServerPort::fd() noexcept {
-  if (is_forked()) {
-    fail_forked();
-    return -1;
-  }
-  const auto fd = descriptor();
-  if (!fd) fail(fd.failure());
-  return fd ? *fd : -1;
-}
-
-Errc ServerPort::fail() noexcept { return fail(channel_->take_failure()); }
-
-Errc ServerPort::fail(const Failure& failure) noexcept {
-  failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
-  return failure.code;
-}
-
-Errc ServerPort::fail(Errc code) noexcept {
-  if (code != Errc::would_block && code != Errc::abandoned) return fail();
-  if (failure_.code == code) return code;
+Errc ServerPort::fail_loan(Errc code) noexcept {
+  if (code != Errc::would_block && code != Errc::abandoned) return fail(channel_->take_failure());
+  if (last_failure().code == code) return code;
   const char* const why = code == Errc::would_block
                               ? "no room, because the client has not read on; use loan_for to wait"
                               : "the client has dropped the request, or is gone; end the request";
-  failure_ = {code, fmt::format("service '{}': {}", service_->name(), why)};
-  return code;
-}
-
-Errc ServerPort::fail_forked() noexcept {
-  failure_ = {Errc::forked,
-              "this server belongs to the parent process; make one of the child's own"};
-  return Errc::forked;
+  return fail(code, why);
 }
 
 Errc ServerPort::fail_too_many_requests() noexcept {
-  failure_ = {Errc::too_many_borrowed,
-              fmt::format("service '{}': all {} requests are held; end one, or raise "
-                          "ServerOptions::max_requests",
-                          service_->name(), requests_)};
-  return Errc::too_many_borrowed;
+  return fail(Errc::too_many_borrowed, fmt::format("all {} requests are held; end one, or raise "
+                                                   "ServerOptions::max_requests",
+                                                   requests_));
 }
 
 Errc ServerPort::fail_too_many_loans() noexcept {
-  failure_ = {Errc::too_many_loans,
-              fmt::format("service '{}': all {} loans are held; send or drop one, or raise "
-                          "ServerOptions::max_loans",
-                          service_->name(), cells_.count() - requests_)};
-  return Errc::too_many_loans;
+  return fail(Errc::too_many_loans, fmt::format("all {} loans are held; send or drop one, or raise "
+                                                "ServerOptions::max_loans",
+                                                cells_.count() - requests_));
 }
 
 }  // namespace sluice

@@ -13,26 +13,19 @@ constexpr std::uint32_t kMaxJobs = 256;
 
 Result<WorkerPort*> WorkerPort::create(const Node& node, std::string_view service, Schema schema,
                                        const PayloadLayout& payload, const WorkerOptions& options) {
-  const auto explained = [&](const Failure& failure) {
-    return Failure{failure.code, fmt::format("service '{}': {}", service, failure.message)};
-  };
-  if (options.max_jobs < 1 || options.max_jobs > kMaxJobs) {
-    return explained(
-        {Errc::invalid_options, fmt::format("WorkerOptions::max_jobs is {}, it must be 1 to {}",
-                                            options.max_jobs, kMaxJobs)});
-  }
-  auto joined = Service::join(
-      node.state(),
+  const auto checked = require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}});
+  if (!checked) return in_service(service, checked.failure());
+  std::unique_ptr<WorkerPort> port(new WorkerPort(options));
+  const auto joined = port->join(
+      node,
       {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
   if (!joined) return joined.failure();
-  std::unique_ptr<WorkerPort> port(new WorkerPort(options));
-  port->service_ = std::move(*joined);
   // The shared mode: others must be able to lock the file when this worker is dead, for its jobs.
   auto channel =
-      WorkerChannel::create(port->service_->directory(), port->service_->board(), node.id(),
-                            port->service_->shared_mode(),
+      WorkerChannel::create(port->service().directory(), port->service().board(), node.id(),
+                            port->service().shared_mode(),
                             {.payload = payload, .max_jobs = options.max_jobs}, port->cells_);
-  if (!channel) return explained(channel.failure());
+  if (!channel) return in_service(service, channel.failure());
   port->channel_ = std::move(*channel);
   return port.release();
 }
@@ -78,36 +71,10 @@ std::uint32_t WorkerPort::producers() noexcept {
   return channel_->producers();
 }
 
-/// Reports the channel's failure once.
-int WorkerPort::fd() noexcept {
-  if (is_forked()) {
-    fail_forked();
-    return -1;
-  }
-  const auto fd = descriptor();
-  if (!fd) fail(fd.failure());
-  return fd ? *fd : -1;
-}
-
-Errc WorkerPort::fail() noexcept { return fail(channel_->take_failure()); }
-
-Errc WorkerPort::fail(const Failure& failure) noexcept {
-  failure_ = {failure.code, fmt::format("service '{}': {}", service_->name(), failure.message)};
-  return failure.code;
-}
-
-Errc WorkerPort::fail_forked() noexcept {
-  failure_ = {Errc::forked,
-              "this worker belongs to the parent process; make one of the child's own"};
-  return Errc::forked;
-}
-
 Errc WorkerPort::fail_too_many() noexcept {
-  failure_ = {Errc::too_many_borrowed,
-              fmt::format("service '{}': all {} jobs are held; end one, or raise "
-                          "WorkerOptions::max_jobs",
-                          service_->name(), cells_.count())};
-  return Errc::too_many_borrowed;
+  return fail(Errc::too_many_borrowed, fmt::format("all {} jobs are held; end one, or raise "
+                                                   "WorkerOptions::max_jobs",
+                                                   cells_.count()));
 }
 
 }  // namespace sluice

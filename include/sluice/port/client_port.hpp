@@ -9,13 +9,10 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/channel/client_channel.hpp>
-#include <sluice/channel/waitable.hpp>
 #include <sluice/port/handle_owner.hpp>
 #include <sluice/port/loan.hpp>
 #include <sluice/port/options.hpp>
 #include <sluice/port/sample.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -66,7 +63,8 @@ class ClientPort final : public HandleOwner {
       received = channel_->take(cell, response - requests_);
     if (received.payload.data == nullptr) {
       cells_.withdraw(response);
-      return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
+      return {.error =
+                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
     }
     may_wait = !received.is_last;
     return {.payload = received.payload.data,
@@ -96,13 +94,11 @@ class ClientPort final : public HandleOwner {
   /// For wait sets. Stays where it is while the request is pending.
   [[nodiscard]] Waitable& waitable(std::uint32_t cell) noexcept { return *waitables_[cell]; }
   /// See `Subscriber::fd`.
-  [[nodiscard]] int fd(std::uint32_t cell) noexcept;
+  [[nodiscard]] int fd(std::uint32_t cell) noexcept { return descriptor_of(*waitables_[cell]); }
   /// Nobody can wait for the request of `cell` any more.
   void cut_link(std::uint32_t cell) noexcept { waitables_[cell]->cut(); }
 
   [[nodiscard]] std::uint32_t servers() noexcept;
-  /// Why the last call failed.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
   /// A pending request, as a wait set sees it.
@@ -123,19 +119,15 @@ class ClientPort final : public HandleOwner {
   };
 
   explicit ClientPort(const ClientOptions& options)
-      : HandleOwner(options.max_pending + options.max_borrowed), requests_(options.max_pending) {}
+      : HandleOwner("client", options.max_pending + options.max_borrowed),
+        requests_(options.max_pending) {}
 
-  Errc fail() noexcept;
-  Errc fail(const Failure& failure) noexcept;
-  Errc fail_forked() noexcept;
   Errc fail_too_many_requests() noexcept;
   Errc fail_too_many_responses() noexcept;
 
-  std::uint32_t requests_;            // cells that stand for requests
-  std::unique_ptr<Service> service_;  // left after the channel is gone
+  std::uint32_t requests_;  // cells that stand for requests
   std::unique_ptr<ClientChannel> channel_;
   std::vector<std::unique_ptr<PendingRequest>> waitables_;  // by slot
-  Failure failure_;
 };
 
 }  // namespace sluice

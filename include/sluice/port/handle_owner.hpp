@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What all ports have in common: handles that the user holds, which may outlive the port and be
-// given back on any thread, and that a forked child must leave alone.
+// Ports with handles that the user holds, which may outlive the port and be given back on any
+// thread.
 #pragma once
 
 #include <cstdint>
 #include <sluice/core/handle_cells.hpp>
-#include <sluice/platform/process.hpp>
+#include <sluice/port/participant.hpp>
 
 namespace sluice {
 
 /// Lives until it is closed and the last of its handles is given back.
-class HandleOwner {
+class HandleOwner : public Participant {
  public:
-  HandleOwner(const HandleOwner&) = delete;
-  HandleOwner& operator=(const HandleOwner&) = delete;
-
   /// Gives a handle back. Any thread. Afterwards this may be gone.
   void drop(std::uint32_t cell) noexcept {
     if (is_forked()) [[unlikely]]
@@ -30,20 +27,13 @@ class HandleOwner {
     if (cells_.close()) delete this;
   }
 
-  /// Whether this process is a forked child of the one that made the port.
-  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
-
  protected:
-  explicit HandleOwner(std::uint32_t handles)
-      : cells_(handles), fork_generation_(fork_generation()) {}
+  HandleOwner(const char* kind, std::uint32_t handles) : Participant(kind), cells_(handles) {}
   virtual ~HandleOwner() = default;
   /// On the port's thread, in a forked child too.
   virtual void before_close() noexcept {}
 
   HandleCells cells_;
-
- private:
-  std::uint32_t fork_generation_;
 };
 
 }  // namespace sluice

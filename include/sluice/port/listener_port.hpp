@@ -8,17 +8,14 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/channel/mailbox_listener.hpp>
-#include <sluice/channel/waitable.hpp>
-#include <sluice/platform/process.hpp>
 #include <sluice/port/event_id.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
+#include <sluice/port/participant.hpp>
 #include <string_view>
 
 namespace sluice {
 
 /// Lives until it is closed. Thread safety: one thread at a time.
-class ListenerPort final : public Waitable {
+class ListenerPort final : public Participant, public Waitable {
  public:
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
@@ -28,6 +25,7 @@ class ListenerPort final : public Waitable {
       fail_forked();
       return {};
     }
+    has_no_descriptor_ = false;
     EventSet events(channel_->take());
     if (events.empty() && settle_descriptor()) [[unlikely]]
       events = EventSet(channel_->take());
@@ -44,27 +42,27 @@ class ListenerPort final : public Waitable {
   }
 
   [[nodiscard]] Doorbell& doorbell() noexcept override { return channel_->doorbell(); }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
   /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept;
+  [[nodiscard]] int fd() noexcept {
+    const int fd = descriptor_of(*this);
+    has_no_descriptor_ = fd < 0;
+    return fd;
+  }
 
   [[nodiscard]] std::uint32_t notifiers() noexcept;
+  /// Why the last call failed: what its look, or the last one before it, found.
   [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
-  ListenerPort() : fork_generation_(fork_generation()) {}
+  ListenerPort() noexcept : Participant("listener") {}
 
-  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
-  void fail_forked() noexcept;
-
-  std::uint32_t fork_generation_;
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<MailboxListener> channel_;
-  Failure failure_;
+  bool has_no_descriptor_ = false;  // which is why the last call failed
 };
 
 }  // namespace sluice

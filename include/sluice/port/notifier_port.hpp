@@ -6,17 +6,15 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/channel/mailbox_notifier.hpp>
-#include <sluice/platform/process.hpp>
 #include <sluice/port/event_id.hpp>
 #include <sluice/port/options.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
+#include <sluice/port/participant.hpp>
 #include <string_view>
 
 namespace sluice {
 
 /// Lives until it is closed. Thread safety: one thread at a time.
-class NotifierPort {
+class NotifierPort final : public Participant {
  public:
   /// Errors: see `Notifier::Notifier`.
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
@@ -37,18 +35,13 @@ class NotifierPort {
 
   [[nodiscard]] std::uint32_t listeners() noexcept;
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
+  /// Why the last call failed: what its look, or the last one before it, found.
   [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
-  NotifierPort() : fork_generation_(fork_generation()) {}
+  NotifierPort() noexcept : Participant("notifier") {}
 
-  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
-  void fail_forked() noexcept;
-
-  std::uint32_t fork_generation_;
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<MailboxNotifier> channel_;
-  Failure failure_;
 };
 
 }  // namespace sluice

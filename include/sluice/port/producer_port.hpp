@@ -12,8 +12,6 @@
 #include <sluice/port/handle_owner.hpp>
 #include <sluice/port/loan.hpp>
 #include <sluice/port/options.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -38,7 +36,7 @@ class ProducerPort final : public HandleOwner {
       return {.error = fail_too_many()};
     if (slots_[cell] == kNoSlot && !channel_->acquire(slots_[cell])) [[unlikely]] {
       cells_.withdraw(cell);
-      return {.error = fail()};
+      return {.error = fail(channel_->failure())};
     }  // else that of a loan that was dropped
     return {.payload = channel_->payload(slots_[cell]), .cell = cell};
   }
@@ -71,24 +69,18 @@ class ProducerPort final : public HandleOwner {
   [[nodiscard]] bool wait_until_done(std::chrono::nanoseconds timeout) noexcept;
   [[nodiscard]] std::uint32_t workers() noexcept;
   [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
-  /// Why the last call failed, with numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
   explicit ProducerPort(const ProducerOptions& options)
-      : HandleOwner(options.max_loans), slots_(options.max_loans, kNoSlot) {}
+      : HandleOwner("producer", options.max_loans), slots_(options.max_loans, kNoSlot) {}
 
-  Errc fail() noexcept;
   Errc fail_full() noexcept;
-  Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 
   static constexpr std::uint32_t kNoSlot = UINT32_MAX;
 
   std::vector<std::uint32_t> slots_;  // by cell
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<ProducerChannel> channel_;
-  Failure failure_;
 };
 
 }  // namespace sluice

@@ -12,8 +12,6 @@
 #include <sluice/port/handle_owner.hpp>
 #include <sluice/port/loan.hpp>
 #include <sluice/port/options.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
 #include <string_view>
 #include <vector>
 
@@ -42,7 +40,7 @@ class PublisherPort final : public HandleOwner {
         [[unlikely]] {
       slots_[cell] = kNoSlot;
       cells_.withdraw(cell);
-      return {.error = fail(error)};
+      return {.error = fail_loan(error)};
     }
     return {.payload = channel_->payload(slots_[cell]), .cell = cell};
   }
@@ -74,25 +72,20 @@ class PublisherPort final : public HandleOwner {
   [[nodiscard]] std::uint32_t subscribers() noexcept;
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
   [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
-  /// Why the last loan failed, with numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
   explicit PublisherPort(const PublisherOptions& options)
-      : HandleOwner(options.max_loans),
+      : HandleOwner("publisher", options.max_loans),
         lossless_(options.delivery == Delivery::lossless),
         slots_(options.max_loans, kNoSlot) {}
 
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
-  Errc fail(Errc code) noexcept;
-  Errc fail_forked() noexcept;
+  Errc fail_loan(Errc code) noexcept;
   Errc fail_too_many() noexcept;
 
   bool lossless_;
   std::vector<std::uint32_t> slots_;  // by cell
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<BroadcastPublisher> channel_;
-  Failure failure_;
 };
 
 }  // namespace sluice

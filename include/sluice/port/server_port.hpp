@@ -10,12 +10,9 @@
 #include <memory>
 #include <sluice/channel/request_fate.hpp>
 #include <sluice/channel/server_channel.hpp>
-#include <sluice/channel/waitable.hpp>
 #include <sluice/port/handle_owner.hpp>
 #include <sluice/port/loan.hpp>
 #include <sluice/port/options.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -52,7 +49,8 @@ class ServerPort final : public HandleOwner, public Waitable {
       request = &channel_->take(cell);
     if (request->payload.data == nullptr) {
       cells_.withdraw(cell);
-      return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
+      return {.error =
+                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
     }
     return {.request = *request, .cell = cell};
   }
@@ -72,7 +70,7 @@ class ServerPort final : public HandleOwner, public Waitable {
     if (const Errc error = channel_->acquire(cell, handle - requests_, slot); error != Errc::ok)
         [[unlikely]] {
       cells_.withdraw(handle);
-      return {.error = fail(error)};
+      return {.error = fail_loan(error)};
     }
     return {.payload = channel_->payload(slot), .cell = handle};
   }
@@ -105,25 +103,23 @@ class ServerPort final : public HandleOwner, public Waitable {
     drop(taken.cell);
   }
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return service().board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
   /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept;
+  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
 
   [[nodiscard]] std::uint32_t clients() noexcept;
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
   /// Slots for responses that exist.
   [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
-  /// Why the last call failed.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
   explicit ServerPort(const ServerOptions& options)
-      : HandleOwner(options.max_requests + options.max_loans),
+      : HandleOwner("server", options.max_requests + options.max_loans),
         requests_(options.max_requests),
         slots_(options.max_loans, kNoSlot) {}
 
@@ -132,18 +128,13 @@ class ServerPort final : public HandleOwner, public Waitable {
   void before_close() noexcept override;
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
   [[noreturn]] static void refuse_response() noexcept;
-  Errc fail() noexcept;
-  Errc fail(const Failure& failure) noexcept;
-  Errc fail(Errc code) noexcept;
-  Errc fail_forked() noexcept;
+  Errc fail_loan(Errc code) noexcept;
   Errc fail_too_many_requests() noexcept;
   Errc fail_too_many_loans() noexcept;
 
   std::uint32_t requests_;            // cells that stand for requests; the others for loans
   std::vector<std::uint32_t> slots_;  // by loan
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<ServerChannel> channel_;
-  Failure failure_;
 };
 
 }  // namespace sluice

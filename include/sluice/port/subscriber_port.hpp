@@ -9,12 +9,9 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/channel/broadcast_subscriber.hpp>
-#include <sluice/channel/waitable.hpp>
 #include <sluice/port/handle_owner.hpp>
 #include <sluice/port/options.hpp>
 #include <sluice/port/sample.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
 #include <string_view>
 
 namespace sluice {
@@ -45,7 +42,8 @@ class SubscriberPort final : public HandleOwner, public Waitable {
       received = take();
     if (received.connection == nullptr) {
       cells_.withdraw(cell);
-      return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
+      return {.error =
+                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
     }
     return {.payload = received.payload.data,
             .count = received.payload.count,
@@ -58,9 +56,9 @@ class SubscriberPort final : public HandleOwner, public Waitable {
   /// Sleeps until there is something new, at most `timeout`.
   [[nodiscard]] Borrowed wait(Want want, std::chrono::nanoseconds timeout) noexcept;
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return service().board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   /// The same for who asks instead of taking: settles the descriptor where there is nothing.
   [[nodiscard]] bool is_updated() noexcept {
@@ -69,25 +67,19 @@ class SubscriberPort final : public HandleOwner, public Waitable {
   void look() noexcept override;
 
   /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept;
+  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
 
   [[nodiscard]] std::uint64_t lost() const noexcept { return channel_->lost(); }
   [[nodiscard]] std::uint32_t publishers() noexcept;
-  /// Why the last `receive` or `wait` failed.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
-  explicit SubscriberPort(const SubscriberOptions& options) : HandleOwner(options.max_borrowed) {}
+  explicit SubscriberPort(const SubscriberOptions& options)
+      : HandleOwner("subscriber", options.max_borrowed) {}
 
   void before_close() noexcept override { cut_link(); }
-  Errc fail() noexcept;
-  Errc fail(const Failure& failure) noexcept;
-  Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<BroadcastSubscriber> channel_;
-  Failure failure_;
 };
 
 }  // namespace sluice

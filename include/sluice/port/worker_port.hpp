@@ -8,12 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <sluice/channel/waitable.hpp>
 #include <sluice/channel/worker_channel.hpp>
 #include <sluice/port/handle_owner.hpp>
 #include <sluice/port/options.hpp>
-#include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
 #include <string_view>
 
 namespace sluice {
@@ -49,7 +46,8 @@ class WorkerPort final : public HandleOwner, public Waitable {
       taken = channel_->take(cell);
     if (taken.connection == nullptr) {
       cells_.withdraw(cell);
-      return {.error = channel_->failure().code == Errc::ok ? Errc::ok : fail()};
+      return {.error =
+                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
     }
     return {.payload = taken.payload.data,
             .count = taken.payload.count,
@@ -65,31 +63,24 @@ class WorkerPort final : public HandleOwner, public Waitable {
   bool done(const Assigned& assigned) noexcept;
   bool reject(const Assigned& assigned) noexcept;
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return service_->board().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service_->directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service_->shared_mode(); }
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return service().board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
   /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept;
+  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
 
   [[nodiscard]] std::uint32_t producers() noexcept;
-  /// Why the last `receive` or `wait` failed.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
 
  private:
-  explicit WorkerPort(const WorkerOptions& options) : HandleOwner(options.max_jobs) {}
+  explicit WorkerPort(const WorkerOptions& options) : HandleOwner("worker", options.max_jobs) {}
 
   void before_close() noexcept override { cut_link(); }
-  Errc fail() noexcept;
-  Errc fail(const Failure& failure) noexcept;
-  Errc fail_forked() noexcept;
   Errc fail_too_many() noexcept;
 
-  std::unique_ptr<Service> service_;  // left after the channel is gone
   std::unique_ptr<WorkerChannel> channel_;
-  Failure failure_;
 };
 
 }  // namespace sluice
