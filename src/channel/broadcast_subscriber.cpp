@@ -118,31 +118,26 @@ void BroadcastSubscriber::refresh() noexcept {
 }
 
 void BroadcastSubscriber::look_at(const std::string& name, std::uint32_t seat) {
-  auto file = open_file(service_, name, false);
-  if (!file) {
-    if (file.error() != Errc::not_found) failure_ = file.failure();
-    return;
-  }
-  const auto status = status_of(*file, name);
-  if (!status) return;
-  if (!is_locked(*file)) {
-    if (reap_port(service_, name)) board_.announce_change(service_);
-    return;
-  }
+  auto living = open_living(service_, board_, name);
+  if (living.error() == Errc::not_found) return;
+  if (!living) failure_ = living.failure();
+  bool is_known = !living;  // one that cannot be looked at now is not gone for that
   for (auto& connection : connections_) {
-    if (connection->seat_ != seat || connection->inode_ != status->inode) continue;
+    if (connection->seat_ != seat || (living && connection->inode_ != living->inode)) continue;
     connection->seen_ = true;
-    return;
+    is_known = true;
   }
-  auto opened = SharedFile::adopt(std::move(*file), service_.path_of(name), FileKind::publisher,
-                                  sizeof(PublisherFile), Region::Access::read_only);
+  if (is_known) return;
+  auto opened =
+      SharedFile::adopt(std::move(living->file), service_.path_of(name), FileKind::publisher,
+                        sizeof(PublisherFile), Region::Access::read_only);
   if (!opened) {
     failure_ = opened.failure();
     return;
   }
   auto connection = std::make_unique<Connection>();
   connection->file_ = std::move(*opened);
-  connection->inode_ = status->inode;
+  connection->inode_ = living->inode;
   connection->seat_ = seat;
   connection->seen_ = true;
   if (auto connected = connect(*connection); !connected) {

@@ -303,7 +303,7 @@ void ClientChannel::refresh() noexcept {
     failure_ = names.failure();
     return;
   }
-  refused_before_ = std::exchange(refused_, {});
+  refused_.begin_look();
   const std::size_t known = connections_.size();
   for (const std::string& name : *names) {
     if (const auto seat = seat_in(name, kPeerKind)) look_at(name, *seat);
@@ -320,49 +320,34 @@ void ClientChannel::refresh() noexcept {
 }
 
 void ClientChannel::look_at(const std::string& name, std::uint32_t seat) {
-  auto file = open_file(service_, name, false);
-  if (!file) {
-    if (file.error() != Errc::not_found) failure_ = file.failure();
+  auto living = open_living(service_, board_, name);
+  if (!living) {
+    if (living.error() != Errc::not_found) failure_ = living.failure();
     return;
   }
-  const auto status = status_of(*file, name);
-  if (!status) return;
-  if (!is_locked(*file)) {
-    if (reap_port(service_, name)) board_.announce_change(service_);
-    return;
-  }
-  const bool is_known =
-      std::any_of(connections_.begin(), connections_.end(), [&](const auto& connection) {
-        return connection->inode == status->inode && !connection->is_gone;
-      });
-  if (is_known) return;
-  if (std::count(refused_before_.begin(), refused_before_.end(), status->inode) != 0) {
-    refused_.push_back(status->inode);
-    return;
-  }
-  auto opened = SharedFile::adopt(std::move(*file), service_.path_of(name), FileKind::server,
-                                  sizeof(ServerFile), Region::Access::read_only);
+  auto& [file, inode] = *living;
+  const bool is_known = std::any_of(
+      connections_.begin(), connections_.end(),
+      [&](const auto& connection) { return connection->inode == inode && !connection->is_gone; });
+  if (is_known || refused_.has(inode)) return;
   auto connection = std::make_unique<Connection>();
-  Result<void> connected;
+  connection->inode = inode;
+  connection->seat = seat;
+  const auto opened = connect(*connection, std::move(file), service_.path_of(name));
   if (opened) {
-    connection->file = std::move(*opened);
-    connection->incarnation = connection->file.incarnation();
-    connection->inode = status->inode;
-    connection->seat = seat;
-    connected = connect(*connection);
-  } else {
-    connected = opened.failure();
-  }
-  if (connected) {
     connections_.push_back(std::move(connection));
-    return;
+  } else if (opened.error() != Errc::not_found) {
+    failure_ = opened.failure();
+    if (!is_own_failure(failure_.code)) refused_.add(inode);
   }
-  if (connected.error() == Errc::not_found) return;
-  failure_ = connected.failure();
-  if (!is_own_failure(failure_.code)) refused_.push_back(status->inode);
 }
 
-Result<void> ClientChannel::connect(Connection& connection) {
+Result<void> ClientChannel::connect(Connection& connection, File file, const std::string& path) {
+  auto opened = SharedFile::adopt(std::move(file), path, FileKind::server, sizeof(ServerFile),
+                                  Region::Access::read_only);
+  if (!opened) return opened.failure();
+  connection.file = std::move(*opened);
+  connection.incarnation = connection.file.incarnation();
   connection.words = connection.file.region().at<ServerFile>(0);
   const std::uint32_t depth = connection.words->depth;
   if (!std::has_single_bit(depth) || depth > kMaxResponseDepth) {

@@ -87,26 +87,20 @@ void MailboxNotifier::refresh() noexcept {
 }
 
 Result<void> MailboxNotifier::look_at(const std::string& name, std::uint32_t seat) {
-  auto file = open_file(service_, name, true);
-  if (!file) return unless_it_is_no_listener(file.failure());
-  const auto status = status_of(*file, name);
-  if (!status) return status.failure();
-  if (!is_locked(*file)) {
-    if (reap_port(service_, name)) board_.announce_change(service_);
-    return {};
-  }
+  auto living = open_living(service_, board_, name, true);
+  if (!living) return unless_it_is_no_listener(living.failure());
+  auto& [file, inode] = *living;
   for (Peer& peer : peers_) {
-    if (peer.seat != seat || peer.inode != status->inode) continue;
+    if (peer.seat != seat || peer.inode != inode) continue;
     peer.seen = true;
     return {};
   }
-  auto opened = SharedFile::adopt(std::move(*file), service_.path_of(name), FileKind::listener,
+  auto opened = SharedFile::adopt(std::move(file), service_.path_of(name), FileKind::listener,
                                   sizeof(ListenerFile), Region::Access::read_write);
   if (!opened) return unless_it_is_no_listener(opened.failure());
   opened->close_descriptor();
   mailboxes_.push_back(&opened->region().at<ListenerFile>(0)->mailbox);
-  peers_.push_back(
-      {.file = std::move(*opened), .inode = status->inode, .seat = seat, .seen = true});
+  peers_.push_back({.file = std::move(*opened), .inode = inode, .seat = seat, .seen = true});
   return {};
 }
 

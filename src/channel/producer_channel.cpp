@@ -170,13 +170,7 @@ void ProducerChannel::look() noexcept {
   for (const std::string& name : *names) {
     const bool is_worker = seat_in(name, kWorkerKind).has_value();
     if (!is_worker && !seat_in(name, kProducerKind)) continue;
-    const auto file = open_file(service_, name, false);
-    if (!file) continue;
-    if (is_locked(*file)) {
-      workers_ += is_worker ? 1 : 0;
-    } else if (reap_port(service_, name)) {
-      board_.announce_change(service_);
-    }
+    if (open_living(service_, board_, name) && is_worker) ++workers_;
   }
   queue_->announce_returned();
 }

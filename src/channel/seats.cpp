@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <sluice/channel/board.hpp>
 #include <sluice/channel/mailbox.hpp>
 #include <sluice/channel/seats.hpp>
 #include <sluice/channel/work_queue.hpp>
@@ -70,6 +69,17 @@ bool reap_file(const Directory& directory, const std::string& name) {
 bool reap_port(const Directory& service, const std::string& name) {
   if (is_wake_pipe(name)) return reap_wake_pipe(service, name);
   return reap(service, name, last_rites_of(name));
+}
+
+Result<LivingPort> open_living(const Directory& service, Board& board, const std::string& name,
+                               bool writable) {
+  auto file = open_file(service, name, writable);
+  if (!file) return file.failure();
+  const auto status = status_of(*file, name);
+  if (!status) return status.failure();
+  if (is_locked(*file)) return LivingPort{.file = std::move(*file), .inode = status->inode};
+  if (reap_port(service, name)) board.announce_change(service);
+  return Failure{Errc::not_found, fmt::format("the owner of {} is dead", service.path_of(name))};
 }
 
 std::uint32_t reap_ports(const Directory& service) {

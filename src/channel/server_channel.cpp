@@ -227,7 +227,7 @@ void ServerChannel::refresh() noexcept {
     failure_ = names.failure();
     return;
   }
-  refused_before_ = std::exchange(refused_, {});
+  refused_.begin_look();
   bool has_new = false;
   if (!is_leaving_) {
     for (const std::string& name : *names) {
@@ -242,52 +242,37 @@ void ServerChannel::refresh() noexcept {
 }
 
 void ServerChannel::look_at(const std::string& name, std::uint32_t seat) {
-  auto file = open_file(service_, name, false);
-  if (!file) {
-    if (file.error() != Errc::not_found) failure_ = file.failure();
+  auto living = open_living(service_, board_, name);
+  if (!living) {
+    if (living.error() != Errc::not_found) failure_ = living.failure();
     return;
   }
-  const auto status = status_of(*file, name);
-  if (!status) return;
-  if (!is_locked(*file)) {
-    if (reap_port(service_, name)) board_.announce_change(service_);
-    return;
-  }
+  auto& [file, inode] = *living;
   const bool is_known =
       std::any_of(connections_.begin(), connections_.end(), [&](const auto& connection) {
         // relaxed: set by this thread.
-        return connection->inode == status->inode &&
-               !connection->is_gone.load(std::memory_order_relaxed);
+        return connection->inode == inode && !connection->is_gone.load(std::memory_order_relaxed);
       });
-  if (is_known) return;
-  if (std::count(refused_before_.begin(), refused_before_.end(), status->inode) != 0) {
-    refused_.push_back(status->inode);
-    return;
-  }
-  auto opened = SharedFile::adopt(std::move(*file), service_.path_of(name), FileKind::client,
-                                  sizeof(ClientFile), Region::Access::read_only);
+  if (is_known || refused_.has(inode)) return;
   auto connection = std::make_unique<Connection>();
-  Result<void> prepared;
+  connection->inode = inode;
+  connection->seat = seat;
+  const auto opened = prepare(*connection, std::move(file), service_.path_of(name));
   if (opened) {
-    connection->file = std::move(*opened);
-    connection->incarnation = connection->file.incarnation();
-    connection->inode = status->inode;
-    connection->seat = seat;
-    prepared = prepare(*connection);
-  } else {
-    prepared = opened.failure();
-  }
-  if (prepared) {
     connections_.push_back(std::move(connection));
-    return;
+  } else if (opened.error() != Errc::not_found) {
+    failure_ = opened.failure();
+    if (!is_own_failure(failure_.code)) refused_.add(inode);
   }
-  if (prepared.error() == Errc::not_found) return;
-  failure_ = prepared.failure();
-  if (!is_own_failure(failure_.code)) refused_.push_back(status->inode);
 }
 
 /// Whether everything that a client's file says of itself lies inside it.
-Result<void> ServerChannel::prepare(Connection& connection) {
+Result<void> ServerChannel::prepare(Connection& connection, File file, const std::string& path) {
+  auto opened = SharedFile::adopt(std::move(file), path, FileKind::client, sizeof(ClientFile),
+                                  Region::Access::read_only);
+  if (!opened) return opened.failure();
+  connection.file = std::move(*opened);
+  connection.incarnation = connection.file.incarnation();
   connection.words = connection.file.region().at<ClientFile>(0);
   const std::uint32_t pending = connection.words->max_pending;
   const std::uint32_t borrowed = connection.words->max_borrowed;

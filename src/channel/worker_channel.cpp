@@ -89,8 +89,7 @@ void WorkerChannel::look_at(const std::string& name) {
   } else if (const auto producer = seat_in(name, kProducerKind)) {
     look_at_producer(name, *producer);
   } else if (seat_in(name, kWorkerKind) && name != name_) {
-    const auto file = open_file(service_, name, false);
-    if (file && !is_locked(*file)) reap(name);
+    (void)open_living(service_, board_, name);
   }
 }
 

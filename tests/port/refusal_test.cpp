@@ -567,5 +567,45 @@ TEST(Refusal, ARootOnWhichLocksDoNotWork) {
   EXPECT_TRUE(root.empty());
 }
 
+/// From here on no file can be opened, as in a process that has no descriptor left while others of
+/// its threads take and give some back; directories can.
+bool refuse_files() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_DIRECTORY, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = std::size(filter), .filter = filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST(Refusal, APublisherThatCannotBeLookedAtIsNotTakenForGone) {
+  TemporaryRoot root;
+  Node node("test");
+  Publisher<int> publisher(node, "numbers");
+  ChildProcess child([](const ChildProcess::Line& line) {
+    Node own("child");
+    Subscriber<int> subscriber(own, "numbers");
+    if (!refuse_files()) return 100;
+    if (subscriber.publishers() != 1) return 1;
+    if (!says(subscriber.receive().error() == Errc::ok ? Failure() : subscriber.last_failure(),
+              Errc::system, {"ulimit -n"})) {
+      return 2;
+    }
+    line.say();
+    line.hear();
+    return *subscriber.receive() == 1 && *subscriber.receive() == 2 ? 0 : 3;
+  });
+  ASSERT_TRUE(child.hear());
+  EXPECT_TRUE(publisher.publish(1));
+  EXPECT_TRUE(publisher.publish(2));
+  child.say();
+  EXPECT_EQ(child.wait(), 0);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/channel/board.hpp>
+#include <sluice/channel/refused_peers.hpp>
 #include <sluice/channel/request_fate.hpp>
 #include <sluice/channel/request_response.hpp>
 #include <sluice/channel/silence.hpp>
@@ -235,7 +236,7 @@ class ClientChannel {
 
   Result<void> initialise(std::uint64_t node, mode_t mode);
   void look_at(const std::string& name, std::uint32_t seat);
-  Result<void> connect(Connection& connection);
+  Result<void> connect(Connection& connection, File file, const std::string& path);
   void meet(Connection& connection) noexcept;
   void deliver(Connection& connection, std::uint32_t slot) noexcept;
   void deliver_if_waiting(std::uint32_t slot) noexcept;
@@ -276,9 +277,7 @@ class ClientChannel {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<const Connection*> claimed_by_;  // by claim
   std::uint32_t gone_ = 0;                     // connections whose server is gone
-  // Inodes of what cannot be read as a peer's file, so that it is reported once.
-  std::vector<std::uint64_t> refused_;
-  std::vector<std::uint64_t> refused_before_;  // in the look before
+  RefusedPeers refused_;
   Failure failure_;
 };
 

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <sluice/channel/board.hpp>
 #include <sluice/memory/shared_file.hpp>
+#include <sluice/platform/file.hpp>
 #include <string>
 #include <string_view>
 
@@ -32,6 +34,17 @@ bool reap_file(const Directory& directory, const std::string& name);
 /// The same for a port's file or a wake pipe in a service's directory. Before the file of a dead
 /// port goes, with its lock held, others are given what they need to go on without it.
 bool reap_port(const Directory& service, const std::string& name);
+
+/// A port whose owner lives.
+struct LivingPort {
+  File file;
+  std::uint64_t inode = 0;
+};
+
+/// Opens the file of the port `name`. A dead one's is reaped instead, which everybody is told.
+/// Errors: as `open_file`; not_found where it has left or is dead.
+[[nodiscard]] Result<LivingPort> open_living(const Directory& service, Board& board,
+                                             const std::string& name, bool writable = false);
 
 /// Reaps every port file and wake pipe of the service. Returns how many were removed.
 std::uint32_t reap_ports(const Directory& service);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/channel/board.hpp>
+#include <sluice/channel/refused_peers.hpp>
 #include <sluice/channel/request_response.hpp>
 #include <sluice/core/handle_cells.hpp>
 #include <sluice/memory/slot_pool.hpp>
@@ -193,7 +194,7 @@ class ServerChannel {
   const Request& take_from(Connection& connection, std::uint32_t slot, std::uint32_t cell) noexcept;
   Result<void> initialise(std::uint64_t node, mode_t mode);
   void look_at(const std::string& name, std::uint32_t seat);
-  Result<void> prepare(Connection& connection);
+  Result<void> prepare(Connection& connection, File file, const std::string& path);
   bool meet(Connection& connection) noexcept;
   Result<void> connect(Connection& connection);
   [[nodiscard]] std::uint32_t loans_for(std::uint32_t cell, std::uint32_t but) const noexcept;
@@ -231,9 +232,7 @@ class ServerChannel {
   std::vector<std::uint64_t> marks_;  // by slot: look in which it was last seen claimed
   std::uint64_t looks_ = 0;
   std::uint32_t gone_ = 0;  // connections whose client is gone
-  // Inodes of what cannot be read as a peer's file, so that it is reported once.
-  std::vector<std::uint64_t> refused_;
-  std::vector<std::uint64_t> refused_before_;  // in the look before
+  RefusedPeers refused_;
   const Request nothing_;
   bool is_leaving_ = false;
   Failure failure_;
