@@ -39,7 +39,7 @@ class Pushed {
 /// left or died. Thread safety: one thread at a time; different producers are independent.
 template <typename T>
 class Producer {
-  static_assert(require_port_payload<T>());
+  static_assert(require_message<T>());
 
  public:
   /// Joins `service`, or creates it. System calls.

@@ -19,7 +19,7 @@ namespace sluice {
 /// independent.
 template <typename T>
 class Worker {
-  static_assert(require_port_payload<T>());
+  static_assert(require_message<T>());
 
  public:
   /// Joins `service`, or creates it; producers may come later. System calls.
