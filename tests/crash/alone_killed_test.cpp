@@ -5,11 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <crash/frames.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <vector>
 
 namespace sluice {
@@ -19,11 +18,8 @@ using Nothing = std::vector<std::string>;
 
 constexpr PublisherOptions kLeanOptions{.depth = 1, .max_loans = 1};
 
-struct AloneKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-  }
-  ~AloneKilled() override { EXPECT_EQ(root.entries(), Nothing()); }
+struct AloneKilled : SurvivorsAtEvery {
+  void come() override { node.reset(); }
 
   /// With nobody left, the next node removes everything, as it comes and as it goes.
   void expect_that_a_node_clears_up() {
@@ -35,9 +31,9 @@ struct AloneKilled : testing::TestWithParam<At> {
   }
 
   /// With a node there already, ports meet what the victim left, and can make nothing of it.
-  static void expect_that_ports_take_its_place(const Node& node) {
-    Source<LargeFrame> source(node, kLeanOptions);
-    Sink<LargeFrame> sink(node);
+  void expect_that_ports_take_its_place() {
+    Source<LargeFrame> source(*node, kLeanOptions);
+    Sink<LargeFrame> sink(*node);
     EXPECT_EQ(source.port().subscribers(), 1U);
     EXPECT_EQ(sink.port().publishers(), 1U);
     for (int i = 0; i < 3; ++i) {
@@ -48,25 +44,20 @@ struct AloneKilled : testing::TestWithParam<At> {
   }
 
   std::uint64_t kill_and_clear_up(const std::function<void(const Victim&)>& victim) {
-    return kill_at_every(
-        GetParam(), {.victim = victim, .afterwards = [this] { expect_that_a_node_clears_up(); }});
+    return kill({.victim = victim, .afterwards = [this] { expect_that_a_node_clears_up(); }});
   }
 
   std::uint64_t kill_and_take_its_place(const std::function<void(const Victim&)>& victim) {
-    std::optional<Node> node(std::in_place, "waiting");
-    const auto files = root.files();
-    const auto points = kill_at_every(GetParam(), {.victim = victim, .afterwards = [&] {
-                                                     expect_that_ports_take_its_place(*node);
-                                                     node->reap();
-                                                     EXPECT_EQ(root.files(), files);
-                                                   }});
+    node.emplace("waiting");
+    files = root.files();
+    const auto points = kill({.victim = victim, .afterwards = [&] {
+                                expect_that_ports_take_its_place();
+                                node->reap();
+                                EXPECT_EQ(root.files(), files);
+                              }});
     node.reset();
     return points;
   }
-
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, AloneKilled, testing::Values(At::write, At::system_call),

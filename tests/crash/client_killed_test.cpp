@@ -7,11 +7,10 @@
 
 #include <chrono>
 #include <crash/exchanges.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <utility>
 #include <vector>
 
@@ -23,20 +22,11 @@ using namespace std::chrono_literals;
 constexpr ClientOptions kClient{.max_pending = 2, .max_borrowed = 2};
 constexpr ServerOptions kServer{.max_requests = 8, .max_loans = 2, .depth = 2};
 
-struct ClientKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
+struct ClientKilled : SurvivorsAtEvery {
+  void come() override {
     survivor.emplace(*node, kServer);
     witness.emplace(*node, kClient);
     ASSERT_EQ(survivor->port().clients(), 1U);
-    files = root.files();
-  }
-  ~ClientKilled() override {
-    requests.clear();
-    witness.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
   }
 
   /// Everything that responses to `client` can use is used at once: every lane is full, every claim
@@ -75,7 +65,7 @@ struct ClientKilled : testing::TestWithParam<At> {
   }
 
   /// The survivors go on, and another client takes the victim's place.
-  void go_on() {
+  void go_on() override {
     while (auto request = survivor->receive()) requests.push_back(std::move(request));
     EXPECT_EQ(survivor->port().clients(), 1U);
     for (auto& request : requests) {
@@ -106,18 +96,9 @@ struct ClientKilled : testing::TestWithParam<At> {
     while (survivor->respond(requests.back())) continue;
   }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Answerer> survivor;
   std::optional<Asker> witness;
   std::vector<Request<Message, Message>> requests;  // that the survivor has taken
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, ClientKilled, testing::Values(At::write, At::system_call),

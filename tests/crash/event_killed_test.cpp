@@ -5,11 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <vector>
 
 namespace sluice {
@@ -37,17 +36,7 @@ class Heard {
   EventWords words_{};
 };
 
-struct EventsKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-  }
-  ~EventsKilled() override {
-    witness.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
-
+struct EventsKilled : SurvivorsAtEvery {
   /// What the listener hears when it has looked who is dead.
   Heard hear() {
     Heard heard;
@@ -101,38 +90,23 @@ struct EventsKilled : testing::TestWithParam<At> {
     return EventSet(words);
   }
 
-  std::uint64_t kill(const Plot& plot) { return kill_at_every(GetParam(), plot); }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Listener> survivor;
   std::optional<Notifier> witness;  // where the victim is a listener
-  std::vector<std::string> files;
 };
 
 struct NotifierKilled : EventsKilled {
-  void SetUp() override {
-    EventsKilled::SetUp();
-    survivor.emplace(*node, kDoor);
-    files = root.files();
-  }
+  void come() override { survivor.emplace(*node, kDoor); }
 };
 
 struct ListenerKilled : EventsKilled {
-  void SetUp() override {
-    EventsKilled::SetUp();
+  void come() override {
     survivor.emplace(*node, kDoor);
     witness.emplace(*node, kDoor);
-    files = root.files();
   }
 };
 
 struct AloneWithEventsKilled : EventsKilled {
-  void SetUp() override {
-    EventsKilled::SetUp();
-    node.reset();
-  }
+  void come() override { node.reset(); }
 
   void nothing_is_left() {
     {

@@ -7,12 +7,11 @@
 
 #include <chrono>
 #include <crash/frames.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <cstdint>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <vector>
 
 namespace sluice {
@@ -32,20 +31,11 @@ bool write(Writer<State>& writer, std::uint64_t number) {
   return writer.write(std::move(loan)) == number;
 }
 
-struct WriterKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    reader.emplace(*node, kService, ReaderOptions{.max_borrowed = 2});
-    files = root.files();
-  }
-  ~WriterKilled() override {
-    reader.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
+struct WriterKilled : SurvivorsAtEvery {
+  void come() override { reader.emplace(*node, kService, ReaderOptions{.max_borrowed = 2}); }
 
   /// The last value stays, until somebody else writes one.
-  void go_on(bool must_have_value) {
+  void go_on_after(bool must_have_value) {
     for (int i = 0; i < 3; ++i) {
       const auto value = reader->read();
       EXPECT_EQ(value.error(), Errc::ok);
@@ -68,7 +58,7 @@ struct WriterKilled : testing::TestWithParam<At> {
     EXPECT_EQ(root.files(), files);
   }
 
-  std::uint64_t kill(Plot plot, bool must_have_value) {
+  std::uint64_t kill_writer(Plot plot, bool must_have_value) {
     // A reader without the values of earlier victims, there before this one begins.
     plot.rehearsal = [this](const ChildProcess& child) {
       reader.reset();
@@ -79,99 +69,89 @@ struct WriterKilled : testing::TestWithParam<At> {
       victim.line().hear();
       begin(victim);
     };
-    plot.afterwards = [this, must_have_value] { go_on(must_have_value); };
-    return kill_at_every(GetParam(), plot);
+    plot.afterwards = [this, must_have_value] { go_on_after(must_have_value); };
+    return kill(plot);
   }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
 
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Reader<State>> reader;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, WriterKilled, testing::Values(At::write, At::system_call),
                          name_of);
 
 TEST_P(WriterKilled, WhileItIsCreated) {
-  const auto points = kill({.victim =
-                                [](const Victim& victim) {
-                                  const Node own("victim");
-                                  std::optional<Writer<State>> writer;
-                                  victim.in_danger([&] { writer.emplace(own, kService); });
-                                }},
-                           false);
+  const auto points = kill_writer({.victim =
+                                       [](const Victim& victim) {
+                                         const Node own("victim");
+                                         std::optional<Writer<State>> writer;
+                                         victim.in_danger([&] { writer.emplace(own, kService); });
+                                       }},
+                                  false);
   EXPECT_GT(points, 50U);
 }
 
 TEST_P(WriterKilled, WhileItWrites) {
-  const auto points = kill({.victim =
-                                [](const Victim& victim) {
-                                  const Node own("victim");
-                                  Writer<State> writer(own, kService);
-                                  Victim::require(write(writer, 0));
-                                  victim.in_danger([&] {
-                                    for (std::uint64_t i = 1; i <= 20; ++i) {
-                                      Victim::require(write(writer, i));
-                                    }
-                                  });
-                                },
-                            .meanwhile = [this] { EXPECT_TRUE(reader->read()); }},
-                           true);
+  const auto points = kill_writer({.victim =
+                                       [](const Victim& victim) {
+                                         const Node own("victim");
+                                         Writer<State> writer(own, kService);
+                                         Victim::require(write(writer, 0));
+                                         victim.in_danger([&] {
+                                           for (std::uint64_t i = 1; i <= 20; ++i) {
+                                             Victim::require(write(writer, i));
+                                           }
+                                         });
+                                       },
+                                   .meanwhile = [this] { EXPECT_TRUE(reader->read()); }},
+                                  true);
   EXPECT_GE(points, at_writes() ? 4 * 20U : 1U);
 }
 
 TEST_P(WriterKilled, WhileItWritesToOneWhoSleeps) {
-  const auto points = kill({.victim =
-                                [](const Victim& victim) {
-                                  const Node own("victim");
-                                  Writer<State> writer(own, kService);
-                                  Victim::require(write(writer, 0));
-                                  victim.in_danger([&] { Victim::require(write(writer, 1)); });
-                                },
-                            .meanwhile =
-                                [this] {
-                                  EXPECT_TRUE(reader->read());
-                                  // The board stays armed when a sleep is over.
-                                  EXPECT_EQ(reader->wait(1us).error(), Errc::timed_out);
-                                }},
-                           true);
+  const auto points =
+      kill_writer({.victim =
+                       [](const Victim& victim) {
+                         const Node own("victim");
+                         Writer<State> writer(own, kService);
+                         Victim::require(write(writer, 0));
+                         victim.in_danger([&] { Victim::require(write(writer, 1)); });
+                       },
+                   .meanwhile =
+                       [this] {
+                         EXPECT_TRUE(reader->read());
+                         // The board stays armed when a sleep is over.
+                         EXPECT_EQ(reader->wait(1us).error(), Errc::timed_out);
+                       }},
+                  true);
   EXPECT_GE(points, at_writes() ? 6U : 2U);
 }
 
 TEST_P(WriterKilled, WhileItIsDestroyed) {
-  const auto points = kill({.victim =
-                                [](const Victim& victim) {
-                                  const Node own("victim");
-                                  std::optional<Writer<State>> writer(std::in_place, own, kService);
-                                  Victim::require(write(*writer, 0));
-                                  victim.in_danger([&] { writer.reset(); });
-                                },
-                            .meanwhile = [this] { EXPECT_TRUE(reader->updated()); }},
-                           true);
+  const auto points =
+      kill_writer({.victim =
+                       [](const Victim& victim) {
+                         const Node own("victim");
+                         std::optional<Writer<State>> writer(std::in_place, own, kService);
+                         Victim::require(write(*writer, 0));
+                         victim.in_danger([&] { writer.reset(); });
+                       },
+                   .meanwhile = [this] { EXPECT_TRUE(reader->updated()); }},
+                  true);
   EXPECT_GE(points, at_writes() ? 1U : 10U);
 }
 
-struct ReaderKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
+struct ReaderKilled : SurvivorsAtEvery {
+  void come() override {
     writer.emplace(*node, kService);
     ASSERT_TRUE(write_next());
     witness.emplace(*node, kService);
     ASSERT_TRUE(witness->read());
-    files = root.files();
-  }
-  ~ReaderKilled() override {
-    witness.reset();
-    writer.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
   }
 
   bool write_next() { return write(*writer, next++); }
 
   /// The writer goes on, whatever the victim held, and another reader takes its place.
-  void go_on() {
+  void go_on() override {
     for (int i = 0; i < 50; ++i) {
       ASSERT_TRUE(write_next()) << writer->last_failure().message;
       const auto value = witness->read();
@@ -190,18 +170,9 @@ struct ReaderKilled : testing::TestWithParam<At> {
     EXPECT_EQ(root.files(), files);
   }
 
-  std::uint64_t kill(Plot plot) {
-    plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Writer<State>> writer;
   std::optional<Reader<State>> witness;
   std::uint64_t next = 0;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, ReaderKilled, testing::Values(At::write, At::system_call),

@@ -7,14 +7,13 @@
 #include <algorithm>
 #include <chrono>
 #include <crash/jobs.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
-#include <support/temporary_root.hpp>
 #include <utility>
 #include <vector>
 
@@ -25,16 +24,8 @@ using namespace std::chrono_literals;
 
 constexpr ProducerOptions kOptions{.depth = 4, .max_loans = 2};
 
-struct ProducerKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    begin();
-  }
-  ~ProducerKilled() override {
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
+struct ProducerKilled : SurvivorsAtEvery {
+  void come() override { begin(); }
 
   /// The service begins anew, without a queue.
   void begin() {
@@ -59,7 +50,7 @@ struct ProducerKilled : testing::TestWithParam<At> {
 
   /// The survivor does what is there, which is `0 … n`, and somebody else takes the victim's place.
   /// Returns n.
-  std::size_t go_on() {
+  std::size_t take_and_go_on() {
     const std::size_t count = survivor->drain();
     for (std::uint64_t i = 0; i < count; ++i) EXPECT_EQ(survivor->attempt(i), 1U) << i;
     EXPECT_EQ(survivor->port().producers(), 0U);
@@ -82,17 +73,9 @@ struct ProducerKilled : testing::TestWithParam<At> {
     EXPECT_EQ(others(), files);
     return count;
   }
+  void go_on() override { take_and_go_on(); }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Accountant<LargeTask>> survivor;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, ProducerKilled, testing::Values(At::write, At::system_call),
@@ -148,7 +131,7 @@ TEST_P(ProducerKilled, WhileItPushesToOneWhoSleeps) {
                   // The board stays armed when a sleep is over.
                   EXPECT_FALSE(survivor->port().wait(1ms));
                 },
-            .afterwards = [&] { most = std::max(most, go_on()); }});
+            .afterwards = [&] { most = std::max(most, take_and_go_on()); }});
   EXPECT_EQ(most, 2U);
   // The payload's two ends, the cell and the tail for each; `armed` and the bell; one wake-up.
   EXPECT_GE(points, at_writes() ? 2 * 4 + 2U : 2U);
@@ -195,7 +178,7 @@ TEST_P(ProducerKilled, WhileItIsRefusedAndWaitsForRoom) {
                                     Victim::require(loan && producer.pending() == 4);
                                   });
                                 },
-                            .afterwards = [this] { EXPECT_EQ(go_on(), 4U); }});
+                            .afterwards = [this] { EXPECT_EQ(take_and_go_on(), 4U); }});
   EXPECT_GE(points, at_writes() ? 1U : 2U);
 }
 
@@ -218,7 +201,7 @@ TEST_P(ProducerKilled, WhileItIsDestroyedWithJobsInTheQueue) {
                   Victim::require(push(*producer, next, 3));
                   victim.in_danger([&] { producer.reset(); });
                 },
-            .afterwards = [this] { EXPECT_EQ(go_on(), 3U); }});
+            .afterwards = [this] { EXPECT_EQ(take_and_go_on(), 3U); }});
   EXPECT_GE(points, at_writes() ? 1U : 10U);
 }
 

@@ -7,12 +7,11 @@
 #include <algorithm>
 #include <chrono>
 #include <crash/frames.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <memory>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <vector>
 
 namespace sluice {
@@ -26,18 +25,8 @@ constexpr PublisherOptions kLeanOptions{.history = 1, .depth = 1, .max_loans = 1
 /// More than a publisher with `kOptions` has slots: it cannot publish so many without reclaiming.
 constexpr std::size_t kMoreThanSlots = 20;
 
-struct PublisherKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    survivor.emplace(*node, SubscriberOptions{.max_borrowed = 2});
-    files = root.files();
-  }
-  ~PublisherKilled() override {
-    held.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
+struct PublisherKilled : SurvivorsAtEvery {
+  void come() override { survivor.emplace(*node, SubscriberOptions{.max_borrowed = 2}); }
 
   /// The survivor takes what is there, and keeps the first of it.
   void hold_one() {
@@ -47,7 +36,7 @@ struct PublisherKilled : testing::TestWithParam<At> {
   }
 
   /// The survivor goes on, and somebody else takes the victim's place.
-  void go_on() {
+  void go_on() override {
     EXPECT_TRUE(!held || is_whole(held)) << "held, and changed by its publisher's death";
     survivor->drain();
     EXPECT_TRUE(!held || is_whole(held));
@@ -67,17 +56,8 @@ struct PublisherKilled : testing::TestWithParam<At> {
     EXPECT_EQ(root.files(), files);
   }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Sink<LargeFrame>> survivor;
   Sample<LargeFrame> held;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, PublisherKilled, testing::Values(At::write, At::system_call),

@@ -7,11 +7,10 @@
 
 #include <chrono>
 #include <crash/exchanges.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <utility>
 #include <vector>
 
@@ -23,20 +22,8 @@ using namespace std::chrono_literals;
 constexpr ClientOptions kClient{.max_pending = 3, .max_borrowed = 2};
 constexpr ServerOptions kServer{.max_requests = 2, .max_loans = 1, .depth = 2};
 
-struct ServerKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    survivor.emplace(*node, kClient);
-    files = root.files();
-  }
-  ~ServerKilled() override {
-    question.reset();
-    held.reset();
-    witness.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
+struct ServerKilled : SurvivorsAtEvery {
+  void come() override { survivor.emplace(*node, kClient); }
 
   /// The survivor makes itself known to the victim, which waits for that.
   void meet(const ChildProcess& child) {
@@ -80,7 +67,7 @@ struct ServerKilled : testing::TestWithParam<At> {
   }
 
   /// The survivor goes on, and another server takes the victim's place.
-  void go_on() {
+  void go_on() override {
     ASSERT_EQ(survivor->port().servers(), witness ? 1U : 0U);
     {
       const Node own("successor");
@@ -108,19 +95,10 @@ struct ServerKilled : testing::TestWithParam<At> {
     files = root.files();
   }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Asker> survivor;
   std::optional<Answerer> witness;
   std::optional<Asker::Question> question;
   Sample<Message> held;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, ServerKilled, testing::Values(At::write, At::system_call),

@@ -5,12 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <cstdint>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <vector>
 
 namespace sluice {
@@ -35,23 +34,13 @@ bool is_whole(const Sample<std::uint64_t[]>& sample) {
          sample[sample.size() - 1] == sample.sequence();
 }
 
-struct SlicesKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    survivor.emplace(*node, kService, SubscriberOptions{.max_borrowed = 2});
-    files = root.files();
-  }
-  ~SlicesKilled() override {
-    held.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
+struct SlicesKilled : SurvivorsAtEvery {
+  void come() override { survivor.emplace(*node, kService, SubscriberOptions{.max_borrowed = 2}); }
 
   void drain() {
     while (const auto sample = survivor->receive()) EXPECT_TRUE(is_whole(sample));
   }
-  void go_on() {
+  void go_on() override {
     EXPECT_TRUE(!held || is_whole(held));
     drain();
     EXPECT_TRUE(!held || is_whole(held));
@@ -70,36 +59,31 @@ struct SlicesKilled : testing::TestWithParam<At> {
     EXPECT_EQ(root.files(), files);
   }
 
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Subscriber<std::uint64_t[]>> survivor;
   Sample<std::uint64_t[]> held;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, SlicesKilled, testing::Values(At::write, At::system_call),
                          name_of);
 
 TEST_P(SlicesKilled, WhileItTakesAndGivesBackBlocks) {
-  const auto points = kill_at_every(GetParam(), {.victim =
-                                                     [](const Victim& victim) {
-                                                       const Node own("victim");
-                                                       Publisher<std::uint64_t[]> publisher(
-                                                           own, kService, kOptions);
-                                                       Victim::require(publish(publisher, 0));
-                                                       victim.in_danger([&] {
-                                                         for (std::uint64_t i = 1; i <= 12; ++i) {
-                                                           Victim::require(publish(publisher, i));
-                                                         }
-                                                       });
-                                                     },
-                                                 .meanwhile =
-                                                     [this] {
-                                                       held = survivor->receive();
-                                                       EXPECT_TRUE(held);
-                                                     },
-                                                 .afterwards = [this] { go_on(); }});
-  EXPECT_GE(points, GetParam() == At::write ? 100U : 2U);
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  Publisher<std::uint64_t[]> publisher(own, kService, kOptions);
+                                  Victim::require(publish(publisher, 0));
+                                  victim.in_danger([&] {
+                                    for (std::uint64_t i = 1; i <= 12; ++i) {
+                                      Victim::require(publish(publisher, i));
+                                    }
+                                  });
+                                },
+                            .meanwhile =
+                                [this] {
+                                  held = survivor->receive();
+                                  EXPECT_TRUE(held);
+                                }});
+  EXPECT_GE(points, at_writes() ? 100U : 2U);
 }
 
 }  // namespace

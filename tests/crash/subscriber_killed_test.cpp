@@ -6,11 +6,10 @@
 
 #include <chrono>
 #include <crash/frames.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
-#include <support/temporary_root.hpp>
 #include <utility>
 #include <vector>
 
@@ -23,18 +22,8 @@ constexpr std::uint32_t kDepth = 2;
 constexpr std::uint32_t kBorrowed = 2;
 constexpr SubscriberOptions kOptions{.max_borrowed = kBorrowed};
 
-struct SubscriberKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    begin(Delivery::latest);
-  }
-  ~SubscriberKilled() override {
-    held.reset();
-    witness.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
-  }
+struct SubscriberKilled : SurvivorsAtEvery {
+  void come() override { begin(Delivery::latest); }
 
   void begin(Delivery delivery, std::uint32_t borrowed = kBorrowed) {
     held.reset();
@@ -75,7 +64,7 @@ struct SubscriberKilled : testing::TestWithParam<At> {
   static std::size_t more_than_slots(std::uint32_t borrowed) { return 150 + 10 * borrowed; }
 
   /// The survivors go on, and somebody else takes the victim's place.
-  void go_on() {
+  void go_on() override {
     // Until somebody notices its death, the victim has what it claimed, and its pin.
     EXPECT_GE(slots_in_turn(), slots - max_borrowed - 1);
     {
@@ -99,20 +88,11 @@ struct SubscriberKilled : testing::TestWithParam<At> {
     EXPECT_EQ(root.files(), files);
   }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Source<SmallFrame>> survivor;
   std::optional<Sink<SmallFrame>> witness;
   Sample<SmallFrame> held;
   std::uint32_t max_borrowed = 0;
   std::size_t slots = 0;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, SubscriberKilled, testing::Values(At::write, At::system_call),
@@ -310,10 +290,7 @@ TEST_P(SubscriberKilled, WhileItsLastSampleIsReleasedAfterIt) {
 
 // The survivor waits for a subscriber that does not read on, because it is dead.
 struct LosslessSubscriberKilled : SubscriberKilled {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
-    begin(Delivery::lossless);
-  }
+  void come() override { begin(Delivery::lossless); }
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, LosslessSubscriberKilled,

@@ -8,14 +8,13 @@
 #include <array>
 #include <chrono>
 #include <crash/frames.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <cstdlib>
 #include <functional>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
-#include <support/temporary_root.hpp>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -27,26 +26,19 @@ using namespace std::chrono_literals;
 
 enum class Way : std::uint8_t { futex, pipes };
 
-struct WaitSetKilled : testing::TestWithParam<std::tuple<At, Way>> {
-  void SetUp() override {
-    if (const auto why = obstacle(at()); !why.empty()) GTEST_SKIP() << why;
+struct WaitSetKilled : Survivors, testing::WithParamInterface<std::tuple<At, Way>> {
+  void come() override {
     if (::pipe(silent) != 0) std::abort();
     survivor.emplace(*node);
     witness.emplace(*node);
     ASSERT_TRUE(survivor->publish());
     ASSERT_EQ(witness->drain(), 1U);
-    files = root.files();
   }
   ~WaitSetKilled() override {
     for (const int end : silent) ::close(end);
-    witness.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
   }
 
-  static At at() { return std::get<0>(GetParam()); }
-  static bool at_writes() { return at() == At::write; }
+  [[nodiscard]] At at() const override { return std::get<0>(GetParam()); }
   static bool on_pipes() { return std::get<1>(GetParam()) == Way::pipes; }
 
   /// So that it sleeps as the parameter says.
@@ -68,7 +60,7 @@ struct WaitSetKilled : testing::TestWithParam<std::tuple<At, Way>> {
   }
 
   /// The survivors go on, and somebody else sleeps in the victim's place.
-  void go_on() {
+  void go_on() override {
     ASSERT_TRUE(survivor->publish()) << survivor->failure();
     EXPECT_GE(witness->drain(), 1U);
     {
@@ -89,17 +81,9 @@ struct WaitSetKilled : testing::TestWithParam<std::tuple<At, Way>> {
     EXPECT_EQ(root.files(), files);
   }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(at(), plot);
-  }
-
-  TemporaryRoot root;
   int silent[2] = {-1, -1};
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Source<SmallFrame>> survivor;
   std::optional<Sink<SmallFrame>> witness;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, WaitSetKilled,
@@ -203,9 +187,8 @@ TEST_P(WaitSetKilled, WhileItHasADescriptor) {
 // Here the publisher is the victim. What it published wakes everybody, whether it came to that or
 // not: those who sleep find it at the end of a slice.
 struct WakerKilled : WaitSetKilled {
-  void SetUp() override {
-    WaitSetKilled::SetUp();
-    if (IsSkipped()) return;
+  void come() override {
+    WaitSetKilled::come();
     survivor.reset();
     in_set.emplace([this](const ChildProcess::Line& line) {
       const Node own("sleeper");
@@ -233,12 +216,11 @@ struct WakerKilled : WaitSetKilled {
     ASSERT_TRUE(in_loop->hear());
     for (WaitSet& set : own_sets) set.attach(witness->port(), [] {});
     own_sets[1].attach_fd(silent[0], [] {});
-    files = root.files();
   }
   ~WakerKilled() override {
+    own_sets = {};
     in_set.reset();
     in_loop.reset();
-    own_sets = {};
     if (node) node->reap();
   }
 

@@ -9,7 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <crash/jobs.hpp>
-#include <crash/kill_points.hpp>
+#include <crash/survivors.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,7 +18,6 @@
 #include <string>
 #include <support/child_process.hpp>
 #include <support/shared_page.hpp>
-#include <support/temporary_root.hpp>
 #include <utility>
 #include <vector>
 
@@ -36,18 +35,10 @@ struct Diary {
   static constexpr std::uint8_t kDone = 2;  // it is not any more
 };
 
-struct WorkerKilled : testing::TestWithParam<At> {
-  void SetUp() override {
-    if (const auto why = obstacle(GetParam()); !why.empty()) GTEST_SKIP() << why;
+struct WorkerKilled : SurvivorsAtEvery {
+  void come() override {
     survivor.emplace(*node, kJobs, kOptions);
     witness.emplace(*node);
-    files = root.files();
-  }
-  ~WorkerKilled() override {
-    witness.reset();
-    survivor.reset();
-    node.reset();
-    EXPECT_EQ(root.entries(), std::vector<std::string>());
   }
 
   /// New jobs for the victim, numbered from 0.
@@ -71,7 +62,7 @@ struct WorkerKilled : testing::TestWithParam<At> {
   }
 
   /// The survivors go on, and somebody else takes the victim's place.
-  void go_on() {
+  void go_on() override {
     witness->drain_after_a_death();
     EXPECT_EQ(survivor->pending(), 0U) << "a job that nobody gets";
     for (std::size_t i = 0; i < pushed; ++i) {
@@ -107,19 +98,10 @@ struct WorkerKilled : testing::TestWithParam<At> {
     EXPECT_EQ(root.files(), files);
   }
 
-  std::uint64_t kill(Plot plot) {
-    if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
-    return kill_at_every(GetParam(), plot);
-  }
-  [[nodiscard]] bool at_writes() const { return GetParam() == At::write; }
-
-  TemporaryRoot root;
-  std::optional<Node> node{std::in_place, "survivor"};
   std::optional<Producer<SmallTask>> survivor;
   std::optional<Accountant<SmallTask>> witness;
   const SharedPage<Diary> diary;
   std::size_t pushed = 0;
-  std::vector<std::string> files;
 };
 
 INSTANTIATE_TEST_SUITE_P(AtEvery, WorkerKilled, testing::Values(At::write, At::system_call),
