@@ -191,19 +191,19 @@ void BroadcastPublisher::fail_blind(const Failure& failure) noexcept {
 Result<void> BroadcastPublisher::look_at(const std::string& name, std::uint32_t seat) {
   auto living = open_living(service_, board_, name);
   if (!living) return unless_it_is_no_subscriber(living.failure());
-  auto& [file, inode] = *living;
   const auto known = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
-    return peer.seat == seat && peer.inode == inode;
+    return peer.seat == seat && peer.inode == living->inode;
   });
   if (known == peers_.end()) {
-    auto opened = SharedFile::adopt(std::move(file), service_.path_of(name), FileKind::subscriber,
-                                    sizeof(SubscriberFile), Region::Access::read_only);
+    auto opened =
+        SharedFile::adopt(std::move(living->file), service_.path_of(name), FileKind::subscriber,
+                          sizeof(SubscriberFile), Region::Access::read_only);
     if (!opened) return unless_it_is_no_subscriber(opened.failure());
-    add_peer(std::move(*opened), inode, seat);
+    add_peer(std::move(*opened), living->inode, seat);
     return {};
   }
   known->seen = true;
-  if (auto grown = known->file.follow_growth(file); !grown) return grown;
+  if (auto grown = known->file.follow_growth(living->file); !grown) return grown;
   find_row(static_cast<std::size_t>(known - peers_.begin()));
   return {};
 }

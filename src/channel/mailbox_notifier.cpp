@@ -89,18 +89,19 @@ void MailboxNotifier::refresh() noexcept {
 Result<void> MailboxNotifier::look_at(const std::string& name, std::uint32_t seat) {
   auto living = open_living(service_, board_, name, true);
   if (!living) return unless_it_is_no_listener(living.failure());
-  auto& [file, inode] = *living;
   for (Peer& peer : peers_) {
-    if (peer.seat != seat || peer.inode != inode) continue;
+    if (peer.seat != seat || peer.inode != living->inode) continue;
     peer.seen = true;
     return {};
   }
-  auto opened = SharedFile::adopt(std::move(file), service_.path_of(name), FileKind::listener,
-                                  sizeof(ListenerFile), Region::Access::read_write);
+  auto opened =
+      SharedFile::adopt(std::move(living->file), service_.path_of(name), FileKind::listener,
+                        sizeof(ListenerFile), Region::Access::read_write);
   if (!opened) return unless_it_is_no_listener(opened.failure());
   opened->close_descriptor();
   mailboxes_.push_back(&opened->region().at<ListenerFile>(0)->mailbox);
-  peers_.push_back({.file = std::move(*opened), .inode = inode, .seat = seat, .seen = true});
+  peers_.push_back(
+      {.file = std::move(*opened), .inode = living->inode, .seat = seat, .seen = true});
   return {};
 }
 

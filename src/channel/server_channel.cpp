@@ -247,22 +247,22 @@ void ServerChannel::look_at(const std::string& name, std::uint32_t seat) {
     if (living.error() != Errc::not_found) failure_ = living.failure();
     return;
   }
-  auto& [file, inode] = *living;
   const bool is_known =
       std::any_of(connections_.begin(), connections_.end(), [&](const auto& connection) {
         // relaxed: set by this thread.
-        return connection->inode == inode && !connection->is_gone.load(std::memory_order_relaxed);
+        return connection->inode == living->inode &&
+               !connection->is_gone.load(std::memory_order_relaxed);
       });
-  if (is_known || refused_.has(inode)) return;
+  if (is_known || refused_.has(living->inode)) return;
   auto connection = std::make_unique<Connection>();
-  connection->inode = inode;
+  connection->inode = living->inode;
   connection->seat = seat;
-  const auto opened = prepare(*connection, std::move(file), service_.path_of(name));
+  const auto opened = prepare(*connection, std::move(living->file), service_.path_of(name));
   if (opened) {
     connections_.push_back(std::move(connection));
   } else if (opened.error() != Errc::not_found) {
     failure_ = opened.failure();
-    if (!is_own_failure(failure_.code)) refused_.add(inode);
+    if (!is_own_failure(failure_.code)) refused_.add(living->inode);
   }
 }
 
