@@ -27,20 +27,6 @@ constexpr std::uint64_t kReservedSubscribers = 64;
 constexpr std::uint64_t kUsualClaims = 5;
 constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
-/// It left meanwhile, keeps this user out, or is not a subscriber that this build can serve: its
-/// claims need not be seen. Any other failure must not pass for its absence.
-Result<void> unless_it_is_no_subscriber(const Failure& failure) {
-  switch (failure.code) {
-    case Errc::not_found:
-    case Errc::no_permission:
-    case Errc::corrupted:
-    case Errc::version_mismatch:
-      return {};
-    default:
-      return failure;
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<BroadcastPublisher>> BroadcastPublisher::create(
@@ -190,7 +176,7 @@ void BroadcastPublisher::fail_blind(const Failure& failure) noexcept {
 
 Result<void> BroadcastPublisher::look_at(const std::string& name, std::uint32_t seat) {
   auto living = open_living(service_, board_, name);
-  if (!living) return unless_it_is_no_subscriber(living.failure());
+  if (!living) return if_own(living.failure());
   const auto known = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
     return peer.seat == seat && peer.inode == living->inode;
   });
@@ -198,7 +184,7 @@ Result<void> BroadcastPublisher::look_at(const std::string& name, std::uint32_t 
     auto opened =
         SharedFile::adopt(std::move(living->file), service_.path_of(name), FileKind::subscriber,
                           sizeof(SubscriberFile), Region::Access::read_only);
-    if (!opened) return unless_it_is_no_subscriber(opened.failure());
+    if (!opened) return if_own(opened.failure());
     add_peer(std::move(*opened), living->inode, seat);
     return {};
   }

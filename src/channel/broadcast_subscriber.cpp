@@ -113,7 +113,8 @@ void BroadcastSubscriber::refresh() noexcept {
   looked_ = true;
   // release: pairs with the acquire in `BroadcastPublisher::subscribers`; the cursors come first.
   words_->looked.store(1, std::memory_order_release);
-  seen_generation_ = generation;
+  // For want of something of this process's own, it looks again at the next call.
+  if (!is_own_failure(failure_.code)) seen_generation_ = generation;
   if (gone_ != 0) drop_drained();
 }
 

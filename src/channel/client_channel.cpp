@@ -315,7 +315,8 @@ void ClientChannel::refresh() noexcept {
   }
   // The new servers are to find their rows.
   if (has_new && board_.announce_change(service_) == generation) ++generation;
-  seen_generation_ = generation;
+  // For want of something of this process's own, it looks again at the next call.
+  if (!is_own_failure(failure_.code)) seen_generation_ = generation;
   if (gone_ != 0) drop_gone();
 }
 

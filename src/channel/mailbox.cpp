@@ -18,14 +18,9 @@ Result<SharedFile> open_mailbox(const Directory& service, const std::string& nam
                            sizeof(ListenerFile), Region::Access::read_write);
 }
 
-bool is_no_listener(Errc failure) noexcept {
-  return failure == Errc::not_found || failure == Errc::no_permission ||
-         failure == Errc::corrupted || failure == Errc::version_mismatch;
-}
-
 bool announce_death(const Directory& service, const std::string& name) {
   const auto dead = SharedFile::open(service, name, FileKind::notifier, sizeof(NotifierFile));
-  if (!dead) return is_no_listener(dead.error());
+  if (!dead) return !is_own_failure(dead.error());
   const auto event = event_in(dead->region().at<NotifierFile>(0)->on_death);
   if (!event) return true;
   const auto names = list(service);
@@ -34,7 +29,7 @@ bool announce_death(const Directory& service, const std::string& name) {
     if (!seat_in(listener, kListenerKind)) continue;
     auto file = open_mailbox(service, listener);
     if (!file) {
-      if (!is_no_listener(file.error())) return false;
+      if (is_own_failure(file.error())) return false;
       continue;
     }
     Mailbox& mailbox = file->region().at<ListenerFile>(0)->mailbox;

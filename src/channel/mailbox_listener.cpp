@@ -69,7 +69,7 @@ void MailboxListener::refresh() noexcept {
 void MailboxListener::look_at(const std::string& name, std::vector<std::uint64_t>& mourned) {
   const auto file = open_file(service_, name, false);
   if (!file) {
-    if (!is_no_listener(file.error())) failure_ = file.failure();
+    if (is_own_failure(file.error())) failure_ = file.failure();
     return;
   }
   if (is_locked(*file)) {

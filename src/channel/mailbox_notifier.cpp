@@ -15,11 +15,6 @@ std::uint32_t field_of(std::optional<std::uint8_t> event) noexcept {
   return event ? *event + 1U : 0U;
 }
 
-/// It left meanwhile, keeps this user out, or is none that this build can notify.
-Result<void> unless_it_is_no_listener(const Failure& failure) {
-  return is_no_listener(failure.code) ? Result<void>() : Result<void>(failure);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<MailboxNotifier>> MailboxNotifier::create(const Directory& service,
@@ -88,7 +83,7 @@ void MailboxNotifier::refresh() noexcept {
 
 Result<void> MailboxNotifier::look_at(const std::string& name, std::uint32_t seat) {
   auto living = open_living(service_, board_, name, true);
-  if (!living) return unless_it_is_no_listener(living.failure());
+  if (!living) return if_own(living.failure());
   for (Peer& peer : peers_) {
     if (peer.seat != seat || peer.inode != living->inode) continue;
     peer.seen = true;
@@ -97,7 +92,7 @@ Result<void> MailboxNotifier::look_at(const std::string& name, std::uint32_t sea
   auto opened =
       SharedFile::adopt(std::move(living->file), service_.path_of(name), FileKind::listener,
                         sizeof(ListenerFile), Region::Access::read_write);
-  if (!opened) return unless_it_is_no_listener(opened.failure());
+  if (!opened) return if_own(opened.failure());
   opened->close_descriptor();
   mailboxes_.push_back(&opened->region().at<ListenerFile>(0)->mailbox);
   peers_.push_back(

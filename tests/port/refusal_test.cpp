@@ -607,5 +607,42 @@ TEST(Refusal, APublisherThatCannotBeLookedAtIsNotTakenForGone) {
   EXPECT_EQ(child.wait(), 0);
 }
 
+TEST(Refusal, WhatCouldNotBeLookedAtIsLookedAtAgain) {
+  if (kAddressSanitizer) GTEST_SKIP() << "the sanitizers need descriptors, too";
+  TemporaryRoot root;
+  Node node("test");
+  ChildProcess child([](const ChildProcess::Line& line) {
+    Node own("child");
+    Subscriber<int> subscriber(own, "numbers");
+    line.say();
+    line.hear();
+    rlimit usual{};
+    ::getrlimit(RLIMIT_NOFILE, &usual);
+    const int next = ::dup(0);
+    ::close(next);
+    // One more: enough for the list of files, and then for the first of two publishers.
+    const rlimit few{.rlim_cur = static_cast<rlim_t>(next) + 1, .rlim_max = usual.rlim_max};
+    if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return 100;
+    int sum = 0;
+    bool is_refused = false;
+    for (int i = 0; i < 3; ++i) {
+      const auto sample = subscriber.receive();
+      if (sample) sum += *sample;
+      is_refused = is_refused || sample.error() == Errc::system;
+    }
+    if (!is_refused || sum == 3) return 1;
+    if (::setrlimit(RLIMIT_NOFILE, &usual) != 0) return 100;
+    while (const auto sample = subscriber.receive()) sum += *sample;
+    return sum == 3 ? 0 : 2;
+  });
+  ASSERT_TRUE(child.hear());
+  Publisher<int> one(node, "numbers");
+  Publisher<int> two(node, "numbers");
+  EXPECT_TRUE(one.publish(1));
+  EXPECT_TRUE(two.publish(2));
+  child.say();
+  EXPECT_EQ(child.wait(), 0);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -97,10 +97,6 @@ inline constexpr const char* kNotifierKind = "notifier";
 /// Errors: as `SharedFile::open`; Errc::not_found where its owner is dead.
 [[nodiscard]] Result<SharedFile> open_mailbox(const Directory& service, const std::string& name);
 
-/// Whether a file failed to open because it is not there any more, keeps this user out, or is none
-/// that this build can use. Any other failure must not pass for its absence.
-[[nodiscard]] bool is_no_listener(Errc failure) noexcept;
-
 /// Tells every listener of the service that the notifier with the file `name` is dead, if it wanted
 /// that. Doing it again does no harm. False: a listener could not be told; try again later. System
 /// calls.

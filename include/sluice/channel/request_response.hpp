@@ -81,13 +81,6 @@ static_assert(offsetof(ServerFile, depth) == 64 && offsetof(ServerFile, slot_cou
               offsetof(ServerFile, is_leaving) == 136 && offsetof(ServerFile, slots) == 192 &&
               offsetof(ServerFile, rows) == 384);
 
-/// Whether a failure to look at a peer is this process's own: no descriptors, no address space. Any
-/// other is the peer's, or the peer is gone, and keeps nobody from going on with others.
-[[nodiscard]] constexpr bool is_own_failure(Errc code) noexcept {
-  return code != Errc::ok && code != Errc::not_found && code != Errc::no_permission &&
-         code != Errc::corrupted && code != Errc::version_mismatch;
-}
-
 /// Whole cache lines for `words` words.
 [[nodiscard]] constexpr std::uint64_t line_bytes(std::uint64_t words) noexcept {
   return (8 * words + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;

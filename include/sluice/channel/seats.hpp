@@ -46,6 +46,18 @@ struct LivingPort {
 [[nodiscard]] Result<LivingPort> open_living(const Directory& service, Board& board,
                                              const std::string& name, bool writable = false);
 
+/// Whether a failure to look at a peer is this process's own: no descriptors, no address space. Any
+/// other is the peer's, or the peer is gone, and keeps nobody from going on with others.
+[[nodiscard]] constexpr bool is_own_failure(Errc code) noexcept {
+  return code != Errc::ok && code != Errc::not_found && code != Errc::no_permission &&
+         code != Errc::corrupted && code != Errc::version_mismatch;
+}
+
+/// `failure`, if it is this process's own; otherwise none.
+[[nodiscard]] inline Result<void> if_own(const Failure& failure) {
+  return is_own_failure(failure.code) ? Result<void>(failure) : Result<void>();
+}
+
 /// Reaps every port file and wake pipe of the service. Returns how many were removed.
 std::uint32_t reap_ports(const Directory& service);
 
