@@ -303,7 +303,7 @@ void ClientChannel::refresh() noexcept {
     failure_ = names.failure();
     return;
   }
-  refused_.begin_look();
+  look_.begin();
   const std::size_t known = connections_.size();
   for (const std::string& name : *names) {
     if (const auto seat = seat_in(name, kPeerKind)) look_at(name, *seat);
@@ -321,26 +321,20 @@ void ClientChannel::refresh() noexcept {
 }
 
 void ClientChannel::look_at(const std::string& name, std::uint32_t seat) {
-  auto living = open_living(service_, board_, name);
-  if (!living) {
-    if (living.error() != Errc::not_found) failure_ = living.failure();
-    return;
-  }
-  const bool is_known =
-      std::any_of(connections_.begin(), connections_.end(), [&](const auto& connection) {
-        return connection->inode == living->inode && !connection->is_gone;
-      });
-  if (is_known || refused_.has(living->inode)) return;
-  auto connection = std::make_unique<Connection>();
-  connection->inode = living->inode;
-  connection->seat = seat;
-  const auto opened = connect(*connection, std::move(living->file), service_.path_of(name));
-  if (opened) {
-    connections_.push_back(std::move(connection));
-  } else if (opened.error() != Errc::not_found) {
-    failure_ = opened.failure();
-    if (!is_own_failure(failure_.code)) refused_.add(living->inode);
-  }
+  const auto is_known = [this](std::uint64_t inode) {
+    return std::any_of(connections_.begin(), connections_.end(), [inode](const auto& connection) {
+      return connection->inode == inode && !connection->is_gone;
+    });
+  };
+  const auto looked = look_.meet(name, is_known, [&](LivingPort living) {
+    auto connection = std::make_unique<Connection>();
+    connection->inode = living.inode;
+    connection->seat = seat;
+    auto connected = connect(*connection, std::move(living.file), service_.path_of(name));
+    if (connected) connections_.push_back(std::move(connection));
+    return connected;
+  });
+  if (!looked) failure_ = looked.failure();
 }
 
 Result<void> ClientChannel::connect(Connection& connection, File file, const std::string& path) {

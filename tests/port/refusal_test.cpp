@@ -28,6 +28,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/failure.hpp>
 #include <support/sanitizers.hpp>
 #include <support/temporary_root.hpp>
 #include <vector>
@@ -47,20 +48,6 @@ struct Pose {
   double heading;
 };
 }  // namespace elsewhere
-
-testing::AssertionResult says(const Failure& failure, Errc code,
-                              const std::vector<std::string>& words) {
-  if (failure.code != code) {
-    return testing::AssertionFailure()
-           << "the cause is " << static_cast<int>(failure.code) << ", message: " << failure.message;
-  }
-  for (const std::string& word : words) {
-    if (failure.message.find(word) == std::string::npos) {
-      return testing::AssertionFailure() << "no '" << word << "' in: " << failure.message;
-    }
-  }
-  return testing::AssertionSuccess();
-}
 
 /// The only file below the root whose path ends in `name`.
 std::string path_of(const TemporaryRoot& root, const std::string& name) {

@@ -11,25 +11,12 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/failure.hpp>
 #include <support/temporary_root.hpp>
 #include <utility>
 #include <vector>
 
 namespace sluice {
-
-inline testing::AssertionResult says(const Failure& failure, Errc code,
-                                     const std::vector<std::string>& words) {
-  if (failure.code != code) {
-    return testing::AssertionFailure()
-           << "the cause is " << static_cast<int>(failure.code) << ", message: " << failure.message;
-  }
-  for (const std::string& word : words) {
-    if (failure.message.find(word) == std::string::npos) {
-      return testing::AssertionFailure() << "no '" << word << "' in: " << failure.message;
-    }
-  }
-  return testing::AssertionSuccess();
-}
 
 struct WorkQueueTest : testing::Test {
   ~WorkQueueTest() override {

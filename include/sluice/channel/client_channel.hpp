@@ -12,7 +12,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/channel/board.hpp>
-#include <sluice/channel/refused_peers.hpp>
+#include <sluice/channel/peer_look.hpp>
 #include <sluice/channel/request_fate.hpp>
 #include <sluice/channel/request_response.hpp>
 #include <sluice/channel/silence.hpp>
@@ -227,6 +227,7 @@ class ClientChannel {
                 const HandleCells& held)
       : service_(service),
         board_(board),
+        look_(service, board),
         config_(config),
         shape_{.max_pending = config.max_pending, .max_borrowed = config.max_borrowed},
         held_(held),
@@ -259,6 +260,7 @@ class ClientChannel {
 
   const Directory& service_;
   Board& board_;
+  PeerLook look_;
   Config config_;
   ClientRow shape_;
   const HandleCells& held_;
@@ -277,7 +279,6 @@ class ClientChannel {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<const Connection*> claimed_by_;  // by claim
   std::uint32_t gone_ = 0;                     // connections whose server is gone
-  RefusedPeers refused_;
   Failure failure_;
 };
 

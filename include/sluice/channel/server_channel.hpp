@@ -13,7 +13,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/channel/board.hpp>
-#include <sluice/channel/refused_peers.hpp>
+#include <sluice/channel/peer_look.hpp>
 #include <sluice/channel/request_response.hpp>
 #include <sluice/core/handle_cells.hpp>
 #include <sluice/memory/slot_pool.hpp>
@@ -186,6 +186,7 @@ class ServerChannel {
                 const HandleCells& held)
       : service_(service),
         board_(board),
+        look_(service, board),
         config_(config),
         held_(held),
         requests_(config.max_requests),
@@ -215,6 +216,7 @@ class ServerChannel {
 
   const Directory& service_;
   Board& board_;
+  PeerLook look_;
   Config config_;
   const HandleCells& held_;
   SharedFile file_;
@@ -232,7 +234,6 @@ class ServerChannel {
   std::vector<std::uint64_t> marks_;  // by slot: look in which it was last seen claimed
   std::uint64_t looks_ = 0;
   std::uint32_t gone_ = 0;  // connections whose client is gone
-  RefusedPeers refused_;
   const Request nothing_;
   bool is_leaving_ = false;
   Failure failure_;
