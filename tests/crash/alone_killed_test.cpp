@@ -18,7 +18,7 @@ using Nothing = std::vector<std::string>;
 
 constexpr PublisherOptions kLeanOptions{.depth = 1, .max_loans = 1};
 
-struct AloneKilled : SurvivorsAtEvery {
+struct AloneKilled : Survivors<> {
   void come() override { node.reset(); }
 
   /// With nobody left, the next node removes everything, as it comes and as it goes.

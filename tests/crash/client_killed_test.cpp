@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 constexpr ClientOptions kClient{.max_pending = 2, .max_borrowed = 2};
 constexpr ServerOptions kServer{.max_requests = 8, .max_loans = 2, .depth = 2};
 
-struct ClientKilled : SurvivorsAtEvery {
+struct ClientKilled : Survivors<> {
   void come() override {
     survivor.emplace(*node, kServer);
     witness.emplace(*node, kClient);

@@ -36,7 +36,7 @@ class Heard {
   EventWords words_{};
 };
 
-struct EventsKilled : SurvivorsAtEvery {
+struct EventsKilled : Survivors<> {
   /// What the listener hears when it has looked who is dead.
   Heard hear() {
     Heard heard;

@@ -31,7 +31,7 @@ bool write(Writer<State>& writer, std::uint64_t number) {
   return writer.write(std::move(loan)) == number;
 }
 
-struct WriterKilled : SurvivorsAtEvery {
+struct WriterKilled : Survivors<> {
   void come() override { reader.emplace(*node, kService, ReaderOptions{.max_borrowed = 2}); }
 
   /// The last value stays, until somebody else writes one.
@@ -140,7 +140,7 @@ TEST_P(WriterKilled, WhileItIsDestroyed) {
   EXPECT_GE(points, at_writes() ? 1U : 10U);
 }
 
-struct ReaderKilled : SurvivorsAtEvery {
+struct ReaderKilled : Survivors<> {
   void come() override {
     writer.emplace(*node, kService);
     ASSERT_TRUE(write_next());

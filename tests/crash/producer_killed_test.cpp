@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr ProducerOptions kOptions{.depth = 4, .max_loans = 2};
 
-struct ProducerKilled : SurvivorsAtEvery {
+struct ProducerKilled : Survivors<> {
   void come() override { begin(); }
 
   /// The service begins anew, without a queue.

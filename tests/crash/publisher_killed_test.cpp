@@ -25,7 +25,7 @@ constexpr PublisherOptions kLeanOptions{.history = 1, .depth = 1, .max_loans = 1
 /// More than a publisher with `kOptions` has slots: it cannot publish so many without reclaiming.
 constexpr std::size_t kMoreThanSlots = 20;
 
-struct PublisherKilled : SurvivorsAtEvery {
+struct PublisherKilled : Survivors<> {
   void come() override { survivor.emplace(*node, SubscriberOptions{.max_borrowed = 2}); }
 
   /// The survivor takes what is there, and keeps the first of it.

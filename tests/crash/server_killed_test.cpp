@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 constexpr ClientOptions kClient{.max_pending = 3, .max_borrowed = 2};
 constexpr ServerOptions kServer{.max_requests = 2, .max_loans = 1, .depth = 2};
 
-struct ServerKilled : SurvivorsAtEvery {
+struct ServerKilled : Survivors<> {
   void come() override { survivor.emplace(*node, kClient); }
 
   /// The survivor makes itself known to the victim, which waits for that.

@@ -34,7 +34,7 @@ bool is_whole(const Sample<std::uint64_t[]>& sample) {
          sample[sample.size() - 1] == sample.sequence();
 }
 
-struct SlicesKilled : SurvivorsAtEvery {
+struct SlicesKilled : Survivors<> {
   void come() override { survivor.emplace(*node, kService, SubscriberOptions{.max_borrowed = 2}); }
 
   void drain() {

@@ -22,7 +22,7 @@ constexpr std::uint32_t kDepth = 2;
 constexpr std::uint32_t kBorrowed = 2;
 constexpr SubscriberOptions kOptions{.max_borrowed = kBorrowed};
 
-struct SubscriberKilled : SurvivorsAtEvery {
+struct SubscriberKilled : Survivors<> {
   void come() override { begin(Delivery::latest); }
 
   void begin(Delivery delivery, std::uint32_t borrowed = kBorrowed) {

@@ -12,11 +12,14 @@
 #include <sluice/service/node.hpp>
 #include <string>
 #include <support/temporary_root.hpp>
+#include <type_traits>
 #include <vector>
 
 namespace sluice {
 
-struct Survivors : testing::Test {
+/// The test's parameter, or a part of it, says where the victim is killed.
+template <typename Parameter = At>
+struct Survivors : testing::TestWithParam<Parameter> {
   ~Survivors() override {
     node.reset();
     EXPECT_EQ(root.entries(), std::vector<std::string>());
@@ -27,8 +30,6 @@ struct Survivors : testing::Test {
     files = root.files();
   }
 
-  /// Where the victim is killed.
-  [[nodiscard]] virtual At at() const = 0;
   /// The survivors come; the files that are there then are to be there in the end.
   virtual void come() {}
   /// The victim is dead: the survivors go on, and somebody else takes its place.
@@ -39,16 +40,18 @@ struct Survivors : testing::Test {
     if (!plot.afterwards) plot.afterwards = [this] { go_on(); };
     return kill_at_every(at(), plot);
   }
-  [[nodiscard]] bool at_writes() const { return at() == At::write; }
+  [[nodiscard]] static At at() {
+    if constexpr (std::is_same_v<Parameter, At>) {
+      return Survivors::GetParam();
+    } else {
+      return std::get<At>(Survivors::GetParam());
+    }
+  }
+  [[nodiscard]] static bool at_writes() { return at() == At::write; }
 
   TemporaryRoot root;
   std::optional<Node> node{std::in_place, "survivor"};
   std::vector<std::string> files;
-};
-
-/// With the points as the test's parameter.
-struct SurvivorsAtEvery : Survivors, testing::WithParamInterface<At> {
-  [[nodiscard]] At at() const final { return GetParam(); }
 };
 
 }  // namespace sluice

@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 enum class Way : std::uint8_t { futex, pipes };
 
-struct WaitSetKilled : Survivors, testing::WithParamInterface<std::tuple<At, Way>> {
+struct WaitSetKilled : Survivors<std::tuple<At, Way>> {
   void come() override {
     if (::pipe(silent) != 0) std::abort();
     survivor.emplace(*node);
@@ -38,7 +38,6 @@ struct WaitSetKilled : Survivors, testing::WithParamInterface<std::tuple<At, Way
     for (const int end : silent) ::close(end);
   }
 
-  [[nodiscard]] At at() const override { return std::get<0>(GetParam()); }
   static bool on_pipes() { return std::get<1>(GetParam()) == Way::pipes; }
 
   /// So that it sleeps as the parameter says.

@@ -35,7 +35,7 @@ struct Diary {
   static constexpr std::uint8_t kDone = 2;  // it is not any more
 };
 
-struct WorkerKilled : SurvivorsAtEvery {
+struct WorkerKilled : Survivors<> {
   void come() override {
     survivor.emplace(*node, kJobs, kOptions);
     witness.emplace(*node);
