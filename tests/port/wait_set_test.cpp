@@ -20,6 +20,7 @@
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/last_words.hpp>
 #include <support/sanitizers.hpp>
 #include <support/system_calls.hpp>
 #include <support/temporary_root.hpp>
@@ -534,11 +535,16 @@ TEST_P(WaitSets, WhatACallbackThrowsEndsTheRun) {
 #endif
 
 TEST_P(WaitSets, WaitingWithinACallbackIsAProgrammersError) {
-  TestPort port(root.path());
-  port.ready = true;
-  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a forked child would be refused
-  set.attach(port, [&] { set.wait(0ms); });
-  EXPECT_DEATH(set.wait(10s), "waited for in one of its callbacks");
+  const TemporaryRoot of_the_dead;
+  const std::string words = last_words(of_the_dead, [&] {
+    TestPort port(of_the_dead.path());
+    port.ready = true;
+    WaitSet own_set;
+    prepare(own_set);
+    own_set.attach(port, [&] { own_set.wait(0ms); });
+    own_set.wait(10s);
+  });
+  EXPECT_NE(words.find("waited for in one of its callbacks"), std::string::npos) << words;
 }
 
 // --- The end

@@ -15,12 +15,15 @@
 
 namespace sluice {
 
-/// Makes an empty directory, in memory where there is /dev/shm, and lets SLUICE_ROOT lead to it.
-/// The process that made it removes it with all that it holds; a forked child leaves it alone.
+/// Makes an empty directory, in SLUICE_ROOT or else in memory where there is /dev/shm, and lets
+/// SLUICE_ROOT lead to it. The process that made it removes it with all that it holds; a forked
+/// child leaves it alone.
 class TemporaryRoot {
  public:
   TemporaryRoot() {
-    std::string pattern = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    if (const char* before = std::getenv("SLUICE_ROOT")) before_ = before;
+    std::string pattern = before_;
+    if (pattern.empty()) pattern = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     pattern += "/sluice-test-XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr || ::setenv("SLUICE_ROOT", pattern.c_str(), 1) != 0) {
       std::perror("TemporaryRoot");
@@ -32,7 +35,11 @@ class TemporaryRoot {
     if (::getpid() != maker_) return;
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
-    ::unsetenv("SLUICE_ROOT");
+    if (before_.empty()) {
+      ::unsetenv("SLUICE_ROOT");
+    } else {
+      ::setenv("SLUICE_ROOT", before_.c_str(), 1);
+    }
   }
   TemporaryRoot(const TemporaryRoot&) = delete;
   TemporaryRoot& operator=(const TemporaryRoot&) = delete;
@@ -60,6 +67,7 @@ class TemporaryRoot {
     return found;
   }
 
+  std::string before_;  // SLUICE_ROOT
   std::string path_;
   pid_t maker_ = ::getpid();
 };
