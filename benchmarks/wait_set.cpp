@@ -9,11 +9,10 @@
 #include <sys/resource.h>
 
 #include <atomic>
-#include <fstream>
 #include <functional>
 #include <memory>
 
-#include "support.hpp"
+#include "wake_words.hpp"
 
 namespace {
 
@@ -33,31 +32,12 @@ struct Plan {
   std::chrono::milliseconds idle;
 };
 
-struct Words {
-  alignas(64) std::atomic<std::uint32_t> bell;
-  std::atomic<std::int64_t> sent_ns;
-  alignas(64) std::atomic<std::uint32_t> woken;  ///< wake-ups so far
-  std::atomic<std::int64_t> took_ns;             ///< the last one
-  std::atomic<std::int64_t> idle_cpu_ns;         ///< in a second
-  std::atomic<std::int64_t> idle_sleeps;         ///< in a second
+struct Words : bench::WakeWords {
+  std::atomic<std::int64_t> idle_cpu_ns;  ///< in a second
+  std::atomic<std::int64_t> idle_sleeps;  ///< in a second
 };
 
 std::string service(int number) { return "alarm" + std::to_string(number); }
-
-/// Whether `process`, which has one thread, is off the processor and sleeps.
-bool is_asleep(pid_t process) {
-  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  const std::size_t name_end = text.rfind(") ");
-  return name_end != std::string::npos && text[name_end + 2] == 'S';
-}
-
-void report(Words& words, std::int64_t sent_ns) noexcept {
-  words.took_ns.store(bench::now_ns() - sent_ns, std::memory_order_relaxed);
-  // release: pairs with the acquire in `median_ns`.
-  words.woken.fetch_add(1, std::memory_order_release);
-}
 
 std::int64_t cpu_ns(const rusage& usage) {
   const auto ns = [](const timeval& time) {
@@ -102,37 +82,17 @@ int sleeper(const std::string& root, Words& words, const Plan& plan, int core) {
   if (::pipe2(silent, O_CLOEXEC) != 0) return 1;
   if (plan.way == Way::pipes) wait_set.attach_fd(silent[0], [] {});
 
-  const auto sleep_on_futex = [&](std::uint32_t before) {
-    while (words.bell.load(std::memory_order_acquire) == before) {
-      sluice::futex_wait(words.bell, before, 10s);
-    }
-    report(words, words.sent_ns.load(std::memory_order_relaxed));
-  };
   std::uint32_t rung = 0;
   for (int round = 0; round <= plan.rounds; ++round) {
-    for (int i = 0; i < plan.wakes; ++i) sleep_on_futex(rung++);
+    for (int i = 0; i < plan.wakes; ++i) sleep_on_bell(words, rung++);
     const std::uint32_t until = words.woken.load() + static_cast<std::uint32_t>(plan.wakes);
     while (words.woken.load(std::memory_order_relaxed) != until) {
       if (wait_set.wait(10s) == 0) return 1;
     }
-    for (int i = 0; i < plan.wakes; ++i) sleep_on_futex(rung++);
+    for (int i = 0; i < plan.wakes; ++i) sleep_on_bell(words, rung++);
   }
   measure_idle(words, plan, [&] { wait_set.wait(plan.idle); });
   return 0;
-}
-
-/// The median time of `plan.wakes` calls of `wake(i)`, each made when the other process sleeps.
-template <typename Wake>
-double median_ns(const Plan& plan, Words& words, pid_t process, Wake&& wake) {
-  std::vector<double> took;
-  for (int i = 0; i < plan.wakes; ++i) {
-    const std::uint32_t woken = words.woken.load(std::memory_order_relaxed);
-    while (!is_asleep(process)) ::sched_yield();
-    wake(i);
-    while (words.woken.load(std::memory_order_acquire) == woken) ::sched_yield();
-    took.push_back(static_cast<double>(words.took_ns.load(std::memory_order_relaxed)));
-  }
-  return bench::median(std::move(took));
 }
 
 const char* to_string(Way way) {
@@ -150,20 +110,19 @@ int measure(const std::string& root, const Plan& plan, int own_core, int sleeper
     publishers.push_back(std::make_unique<sluice::Publisher<Payload>>(node, service(i)));
     bench::wait_for_subscribers(*publishers.back(), 1);
   }
-  const auto wake_bare = [&](int) {
-    words.sent_ns.store(bench::now_ns(), std::memory_order_relaxed);
-    words.bell.fetch_add(1, std::memory_order_release);
-    sluice::futex_wake_all(words.bell);
-  };
+  const auto wake_bare = [&](int) { ring_bell(words); };
   const auto wake_set = [&](int i) {
     publishers[static_cast<std::size_t>(i % plan.ports)]->publish(Payload{bench::now_ns()});
   };
 
+  const auto median_ns = [&](auto&& wake) {
+    return median_wake_ns(words, process, plan.wakes, wake);
+  };
   std::vector<double> ratios, floors, times;
   for (int round = 0; round <= plan.rounds; ++round) {
-    const double before = median_ns(plan, words, process, wake_bare);
-    const double time = median_ns(plan, words, process, wake_set);
-    const double after = median_ns(plan, words, process, wake_bare);
+    const double before = median_ns(wake_bare);
+    const double time = median_ns(wake_set);
+    const double after = median_ns(wake_bare);
     if (round == 0) continue;  // to warm up
     floors.push_back((before + after) / 2);
     times.push_back(time);

@@ -5,10 +5,7 @@
 // bare futex wake in the same two processes, before and after.
 //
 //   sluice_bench_wake_up [--quick] [--check]      --check: fails above 1.1 times the bare wake
-#include <atomic>
-#include <fstream>
-
-#include "support.hpp"
+#include "wake_words.hpp"
 
 namespace {
 
@@ -20,32 +17,12 @@ struct Payload {
   std::int64_t sent_ns;
 };
 
-struct Words {
-  alignas(64) std::atomic<std::uint32_t> bell;
-  std::atomic<std::int64_t> sent_ns;
-  alignas(64) std::atomic<std::uint32_t> woken;  ///< wake-ups so far
-  std::atomic<std::int64_t> took_ns;             ///< the last one
-};
+using Words = bench::WakeWords;
 
 struct Plan {
   int rounds;
   int wakes;  ///< in each measurement
 };
-
-/// Whether `process`, which has one thread, is off the processor and sleeps.
-bool is_asleep(pid_t process) {
-  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  const std::size_t name_end = text.rfind(") ");
-  return name_end != std::string::npos && text[name_end + 2] == 'S';
-}
-
-void report(Words& words, std::int64_t sent_ns) noexcept {
-  words.took_ns.store(bench::now_ns() - sent_ns, std::memory_order_relaxed);
-  // release: pairs with the acquire in `median_ns`.
-  words.woken.fetch_add(1, std::memory_order_release);
-}
 
 int sleeper(const std::string& root, Words& words, const Plan& plan, int core) {
   bench::pin_to(core);
@@ -54,11 +31,7 @@ int sleeper(const std::string& root, Words& words, const Plan& plan, int core) {
   sluice::Listener listener(node, "alarm");
   std::uint32_t rung = 0;
   const auto sleep_on_futex = [&] {
-    while (words.bell.load(std::memory_order_acquire) == rung) {
-      sluice::futex_wait(words.bell, rung, 10s);
-    }
-    report(words, words.sent_ns.load(std::memory_order_relaxed));
-    ++rung;
+    sleep_on_bell(words, rung++);
     return true;
   };
   const auto sleep_in_subscriber = [&] {
@@ -85,20 +58,6 @@ int sleeper(const std::string& root, Words& words, const Plan& plan, int core) {
     sleep(sleep_on_futex);
   }
   return 0;
-}
-
-/// The median time of `plan.wakes` calls of `wake()`, each made when the other process sleeps.
-template <typename Wake>
-double median_ns(const Plan& plan, Words& words, pid_t process, Wake&& wake) {
-  std::vector<double> took;
-  for (int i = 0; i < plan.wakes; ++i) {
-    const std::uint32_t woken = words.woken.load(std::memory_order_relaxed);
-    while (!is_asleep(process)) ::sched_yield();
-    wake();
-    while (words.woken.load(std::memory_order_acquire) == woken) ::sched_yield();
-    took.push_back(static_cast<double>(words.took_ns.load(std::memory_order_relaxed)));
-  }
-  return bench::median(std::move(took));
 }
 
 /// What one way of waking takes, with the floors measured before and after.
@@ -134,25 +93,24 @@ int measure(const std::string& root, const Plan& plan, int own_core, int sleeper
   sluice::Node node("waker", {.root = root});
   sluice::Publisher<Payload> publisher(node, "alarm");
   sluice::Notifier notifier(node, "alarm");
-  const auto wake_bare = [&] {
-    words.sent_ns.store(bench::now_ns(), std::memory_order_relaxed);
-    words.bell.fetch_add(1, std::memory_order_release);
-    sluice::futex_wake_all(words.bell);
-  };
-  const auto wake_subscriber = [&] { publisher.publish(Payload{bench::now_ns()}); };
-  const auto wake_listener = [&] {
+  const auto wake_bare = [&](int) { ring_bell(words); };
+  const auto wake_subscriber = [&](int) { publisher.publish(Payload{bench::now_ns()}); };
+  const auto wake_listener = [&](int) {
     words.sent_ns.store(bench::now_ns(), std::memory_order_relaxed);
     notifier.notify(sluice::EventId{1});
   };
 
   Ratios sample("a sample:");
   Ratios event("an event:");
+  const auto median_ns = [&](auto&& wake) {
+    return median_wake_ns(words, process, plan.wakes, wake);
+  };
   for (int round = 0; round <= plan.rounds; ++round) {
-    const double before = median_ns(plan, words, process, wake_bare);
-    const double sample_time = median_ns(plan, words, process, wake_subscriber);
-    const double between = median_ns(plan, words, process, wake_bare);
-    const double event_time = median_ns(plan, words, process, wake_listener);
-    const double after = median_ns(plan, words, process, wake_bare);
+    const double before = median_ns(wake_bare);
+    const double sample_time = median_ns(wake_subscriber);
+    const double between = median_ns(wake_bare);
+    const double event_time = median_ns(wake_listener);
+    const double after = median_ns(wake_bare);
     if (round == 0) continue;  // to warm up
     sample.add(before, sample_time, between);
     event.add(between, event_time, after);

@@ -7,7 +7,6 @@
 #include <new>
 #include <sluice/channel/broadcast_publisher.hpp>
 #include <sluice/channel/seats.hpp>
-#include <sluice/platform/lock.hpp>
 #include <thread>
 
 namespace sluice {

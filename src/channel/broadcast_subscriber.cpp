@@ -7,7 +7,6 @@
 #include <new>
 #include <sluice/channel/broadcast_subscriber.hpp>
 #include <sluice/channel/seats.hpp>
-#include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
 
 namespace sluice {

@@ -5,7 +5,6 @@
 #include <new>
 #include <sluice/channel/mailbox_notifier.hpp>
 #include <sluice/channel/seats.hpp>
-#include <sluice/platform/lock.hpp>
 #include <utility>
 
 namespace sluice {

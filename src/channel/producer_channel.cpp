@@ -6,7 +6,6 @@
 #include <bit>
 #include <new>
 #include <sluice/channel/producer_channel.hpp>
-#include <sluice/platform/lock.hpp>
 #include <utility>
 
 namespace sluice {

@@ -63,10 +63,8 @@ Borrowed ClientPort::wait(std::uint32_t cell, std::chrono::nanoseconds timeout,
     if (now == ClientChannel::Outcome::failed) return {.error = error_of(cell)};
     const auto left = deadline.left();
     if (left.count() == 0) {
-      fail(Errc::timed_out,
-           fmt::format("no response for {} ms; {} servers are there",
-                       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
-                       channel_->servers()));
+      fail(Errc::timed_out, fmt::format("no response for {} ms; {} servers are there",
+                                        to_ms(timeout), channel_->servers()));
       return {.error = Errc::timed_out};
     }
     channel_->wait(cell, left);

@@ -57,8 +57,7 @@ Errc ProducerPort::push_for(std::uint32_t cell, std::chrono::nanoseconds timeout
     if (left.count() == 0) {
       fail(Errc::timed_out,
            fmt::format("no room for {} ms, because the oldest of {} jobs is not done",
-                       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
-                       channel_->depth()));
+                       to_ms(timeout), channel_->depth()));
       return Errc::timed_out;
     }
     channel_->wait_for_room(left);

@@ -69,8 +69,7 @@ Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
     const auto left = deadline.left();
     if (left.count() == 0) {
       fail(Errc::timed_out,
-           fmt::format("no room for {} ms, because a subscriber does not read on",
-                       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()));
+           fmt::format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)));
       return {.error = Errc::timed_out};
     }
     channel_->wait_for_room(cells_.held(), left);

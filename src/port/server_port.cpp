@@ -72,8 +72,7 @@ Loaned ServerPort::loan_for(std::uint32_t cell, std::chrono::nanoseconds timeout
     const auto left = deadline.left();
     if (left.count() == 0) {
       fail(Errc::timed_out,
-           fmt::format("no room for {} ms, because the client does not read on",
-                       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()));
+           fmt::format("no room for {} ms, because the client does not read on", to_ms(timeout)));
       return {.error = Errc::timed_out};
     }
     channel_->wait_for_room(cell, left);

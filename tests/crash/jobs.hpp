@@ -3,12 +3,15 @@
 // Jobs that tell whether they are whole, and a worker that keeps account of them.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <sluice/sluice.hpp>
+#include <support/child_process.hpp>
 #include <utility>
 
 namespace sluice {
@@ -42,6 +45,23 @@ bool push(Producer<T>& producer, std::uint64_t& next, std::size_t count = 1) {
     ++next;
   }
   return true;
+}
+
+/// In a process of its own, holding the two jobs that it took.
+template <typename T>
+void a_worker_dies_of_two_jobs() {
+  ChildProcess dead([](const ChildProcess::Line& line) {
+    const Node own("dead");
+    Worker<T> worker(own, kJobs);
+    const auto first = worker.receive();
+    const auto second = worker.receive();
+    if (!first || !second) return 1;
+    line.say();
+    line.hear();
+    return 0;
+  });
+  EXPECT_TRUE(dead.hear());
+  dead.kill();
 }
 
 /// Takes jobs, and remembers them by number.

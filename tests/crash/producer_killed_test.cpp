@@ -215,21 +215,7 @@ TEST_P(ProducerKilled, WhileItReapsAWorkerThatDiedWithJobs) {
                   Victim::require(push(producer, next, 3));
                   victim.in_danger([&] { Victim::require(producer.workers() == 1); });
                 },
-            .meanwhile =
-                [] {
-                  ChildProcess dead([](const ChildProcess::Line& line) {
-                    const Node own("dead");
-                    Worker<LargeTask> worker(own, kJobs);
-                    const auto first = worker.receive();
-                    const auto second = worker.receive();
-                    if (!first || !second) return 1;
-                    line.say();
-                    line.hear();
-                    return 0;
-                  });
-                  EXPECT_TRUE(dead.hear());
-                  dead.kill();
-                },
+            .meanwhile = [] { a_worker_dies_of_two_jobs<LargeTask>(); },
             .afterwards =
                 [this] {
                   EXPECT_EQ(survivor->drain_after_a_death(), 3U);

@@ -280,18 +280,7 @@ TEST_P(WorkerKilled, WhileItReapsAnotherThatDiedWithJobs) {
                             .meanwhile =
                                 [this] {
                                   push_jobs(3);
-                                  ChildProcess dead([](const ChildProcess::Line& line) {
-                                    const Node own("dead");
-                                    Worker<SmallTask> worker(own, kJobs);
-                                    const auto first = worker.receive();
-                                    const auto second = worker.receive();
-                                    if (!first || !second) return 1;
-                                    line.say();
-                                    line.hear();
-                                    return 0;
-                                  });
-                                  EXPECT_TRUE(dead.hear());
-                                  dead.kill();
+                                  a_worker_dies_of_two_jobs<SmallTask>();
                                 },
                             .afterwards =
                                 [this] {

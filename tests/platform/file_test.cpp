@@ -3,9 +3,6 @@
 // Files that are complete when seen, also where the file system cannot make unnamed ones.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,12 +10,12 @@
 #include <cerrno>
 #include <cstddef>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <sluice/platform/lock.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
+#include <support/system_calls.hpp>
 #include <support/temporary_root.hpp>
 #include <vector>
 
@@ -35,9 +32,7 @@ bool forget_unnamed_files() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog program{.len = std::size(filter), .filter = filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  return filter_system_calls(filter);
 }
 
 TEST(File, ANewFileIsSeenWhenItIsLinkedAndNotBefore) {

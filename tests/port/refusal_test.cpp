@@ -5,11 +5,8 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,6 +27,7 @@
 #include <support/child_process.hpp>
 #include <support/failure.hpp>
 #include <support/sanitizers.hpp>
+#include <support/system_calls.hpp>
 #include <support/temporary_root.hpp>
 #include <vector>
 
@@ -530,9 +528,7 @@ bool break_locks(std::uint32_t outcome) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | outcome),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog program{.len = std::size(filter), .filter = filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  return filter_system_calls(filter);
 }
 
 TEST(Refusal, ARootOnWhichLocksDoNotWork) {
@@ -565,9 +561,7 @@ bool refuse_files() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog program{.len = std::size(filter), .filter = filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  return filter_system_calls(filter);
 }
 
 TEST(Refusal, APublisherThatCannotBeLookedAtIsNotTakenForGone) {

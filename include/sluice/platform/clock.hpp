@@ -28,6 +28,11 @@ class Deadline {
   Clock::time_point at_;
 };
 
+/// Whole milliseconds, for messages.
+[[nodiscard]] constexpr std::int64_t to_ms(std::chrono::nanoseconds time) noexcept {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+
 /// Nanoseconds of a monotonic clock that moves on every few milliseconds, and costs as many
 /// nanoseconds to read. No system call.
 [[nodiscard]] inline std::int64_t coarse_now_ns() noexcept {

@@ -63,8 +63,7 @@ class ClientPort final : public HandleOwner {
       received = channel_->take(cell, response - requests_);
     if (received.payload.data == nullptr) {
       cells_.withdraw(response);
-      return {.error =
-                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
+      return {.error = report(*channel_)};
     }
     may_wait = !received.is_last;
     return {.payload = received.payload.data,

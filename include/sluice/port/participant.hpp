@@ -43,6 +43,11 @@ class Participant {
   Errc fail(Errc code, std::string_view why) noexcept;
   Errc fail(const Failure& failure) noexcept { return fail(failure.code, failure.message); }
   Errc fail_forked() noexcept;
+  /// The same for the channel's failure, if it has one that was not reported yet; otherwise ok.
+  template <typename Channel>
+  Errc report(Channel& channel) noexcept {
+    return channel.failure().code == Errc::ok ? Errc::ok : fail(channel.take_failure());
+  }
   /// The same for what a channel reports; ok: the call has not failed.
   void note(const Failure& failure) noexcept;
 

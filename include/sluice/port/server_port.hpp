@@ -49,8 +49,7 @@ class ServerPort final : public HandleOwner, public Waitable {
       request = &channel_->take(cell);
     if (request->payload.data == nullptr) {
       cells_.withdraw(cell);
-      return {.error =
-                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
+      return {.error = report(*channel_)};
     }
     return {.request = *request, .cell = cell};
   }

@@ -42,8 +42,7 @@ class SubscriberPort final : public HandleOwner, public Waitable {
       received = take();
     if (received.connection == nullptr) {
       cells_.withdraw(cell);
-      return {.error =
-                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
+      return {.error = report(*channel_)};
     }
     return {.payload = received.payload.data,
             .count = received.payload.count,

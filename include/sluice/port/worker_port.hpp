@@ -46,8 +46,7 @@ class WorkerPort final : public HandleOwner, public Waitable {
       taken = channel_->take(cell);
     if (taken.connection == nullptr) {
       cells_.withdraw(cell);
-      return {.error =
-                  channel_->failure().code == Errc::ok ? Errc::ok : fail(channel_->take_failure())};
+      return {.error = report(*channel_)};
     }
     return {.payload = taken.payload.data,
             .count = taken.payload.count,
