@@ -20,7 +20,7 @@
 // library's containers. None of this is wait-free: allocating takes a lock of the process.
 #pragma once
 
+#include <sluice/container/map.hpp>
+#include <sluice/container/string.hpp>
+#include <sluice/container/vector.hpp>
 #include <sluice/memory/allocator.hpp>
-#include <sluice/service/map.hpp>
-#include <sluice/service/string.hpp>
-#include <sluice/service/vector.hpp>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <sluice/channel/broadcast.hpp>
-#include <sluice/channel/seats.hpp>
+#include <sluice/pattern/publish_subscribe/broadcast.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/discovery.hpp>
+#include <sluice/service/seats.hpp>
 #include <sluice/service/service.hpp>
 
 namespace sluice {

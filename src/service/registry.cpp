@@ -2,10 +2,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <sluice/channel/board.hpp>
-#include <sluice/channel/seats.hpp>
 #include <sluice/platform/lock.hpp>
+#include <sluice/service/board.hpp>
 #include <sluice/service/registry.hpp>
+#include <sluice/service/seats.hpp>
 #include <sluice/service/service.hpp>
 
 namespace sluice {

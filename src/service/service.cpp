@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
-#include <sluice/channel/seats.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
+#include <sluice/service/seats.hpp>
 #include <sluice/service/service.hpp>
 #include <thread>
 

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <sluice/channel/board.hpp>
+#include <sluice/service/board.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>

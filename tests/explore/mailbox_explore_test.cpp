@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <sluice/channel/mailbox.hpp>
+#include <sluice/pattern/events/mailbox.hpp>
 
 #include "explore.hpp"
 

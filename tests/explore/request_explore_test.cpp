@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <sluice/channel/request_fate.hpp>
+#include <sluice/pattern/request_response/request_fate.hpp>
 #include <string>
 
 #include "explore.hpp"

@@ -14,7 +14,7 @@ int main() {
   sluice::Map<sluice::String, sluice::Vector<Pose>> poses;
 }'
 headers=$(echo "$program" | "$1" -std=c++20 -I"$2/include" -M -x c++ -)
-grep -q 'sluice/port/publisher.hpp' <<<"$headers"
+grep -q 'sluice/pattern/publish_subscribe/publisher.hpp' <<<"$headers"
 if grep -E '/(boost|fmt)/' <<<"$headers"; then
   echo "headers of Boost or fmt are included, see above" >&2
   exit 1

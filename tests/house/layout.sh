@@ -22,31 +22,46 @@ while read -r entry; do
   [[ $entry == .* || $allowed == *" $entry "* ]] || fail "$entry does not belong to the top level"
 done < <(top_level)
 
-# Layer and what it may include, from the bottom up. queue/ and memory/ do not know each other.
+# Folder and what it may include, from the bottom up.
 declare -A below=(
   [core]="core"
   [platform]="core platform"
-  [memory]="core platform memory"
-  [queue]="queue platform/cache_line.hpp"
-  [channel]="core platform memory queue channel"
-  [service]="core platform memory queue channel service"
-  [port]="core platform memory queue channel service port"
+  [reflect]="core reflect"
+  [queue]="core/index.hpp platform/cache_line.hpp queue"
+  [memory]="core platform reflect memory"
+  [container]="core reflect memory container"
+  [wait]="core platform wait"
+  [service]="core platform reflect memory wait service"
+  [pattern]="core platform reflect queue memory container wait service"
 )
+
+# check <folder> <what its files may include>
+check() {
+  local file line included name permitted
+  while IFS=: read -r file line included; do
+    permitted=no
+    for name in $2; do
+      if [[ $included == "$name" || $included == "$name"/* ]]; then permitted=yes; fi
+    done
+    [[ $permitted == yes ]] || fail "$file:$line: $1 includes $included, which is not below it"
+  done < <(find "$1" -maxdepth 1 -type f -exec grep -n '#include <sluice/' /dev/null {} + |
+    sed 's|#include <sluice/\(.*\)>.*|\1|')
+}
 
 for side in include/sluice src; do
   for folder in "$side"/*/; do
     layer=$(basename "$folder")
     if [[ -z ${below[$layer]:-} ]]; then
-      [[ $folder == src/cli/ ]] || fail "$folder is no layer"
-      continue
+      [[ $folder =~ ^src/(cli|gateway|python)/$ ]] || fail "$folder is no layer"
+    elif [[ $layer != pattern ]]; then
+      check "${folder%/}" "${below[$layer]}"
     fi
-    while IFS=: read -r file line included; do
-      permitted=no
-      for name in ${below[$layer]}; do
-        if [[ $included == "$name" || $included == "$name"/* ]]; then permitted=yes; fi
-      done
-      [[ $permitted == yes ]] || fail "$file:$line: $layer/ includes $included, which is above it"
-    done < <(grep -rn '#include <sluice/' "$folder" | sed 's|#include <sluice/\(.*\)>.*|\1|')
+  done
+  # What the ports share, and above it a folder for each pattern, which knows no other pattern.
+  mapfile -t shared < <(cd include/sluice && find pattern -maxdepth 1 -name '*.hpp')
+  check "$side/pattern" "${below[pattern]} ${shared[*]}"
+  for folder in "$side"/pattern/*/; do
+    check "${folder%/}" "${below[pattern]} ${shared[*]} pattern/$(basename "$folder")"
   done
 done
 

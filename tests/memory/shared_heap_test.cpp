@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <sluice/container/string.hpp>
+#include <sluice/container/vector.hpp>
 #include <sluice/memory/shared_heap.hpp>
-#include <sluice/service/string.hpp>
-#include <sluice/service/vector.hpp>
 #include <thread>
 #include <vector>
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
-#include <sluice/channel/waitable.hpp>
 #include <sluice/platform/file.hpp>
+#include <sluice/wait/waitable.hpp>
 #include <string>
 
 namespace sluice {

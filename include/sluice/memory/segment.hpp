@@ -25,7 +25,7 @@
 #include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/memory/allocator.hpp>
-#include <sluice/memory/container.hpp>
+#include <sluice/memory/container_words.hpp>
 #include <sluice/memory/offset_ptr.hpp>
 #include <sluice/platform/root.hpp>
 #include <span>

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <sluice/platform/root.hpp>
-#include <sluice/service/schema.hpp>
+#include <sluice/reflect/schema.hpp>
 #include <string>
 #include <vector>
 

@@ -14,9 +14,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <sluice/channel/board.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/board.hpp>
 #include <sluice/service/node_file.hpp>
-#include <sluice/service/schema.hpp>
 #include <string>
 #include <string_view>
 

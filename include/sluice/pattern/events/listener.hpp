@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/events/event_id.hpp>
+#include <sluice/pattern/events/listener_port.hpp>
+#include <sluice/service/node.hpp>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// Receives the events of every notifier of a service, from its construction on. None is lost;
+/// those of the same number that come before they are received are one.
+/// Thread safety: one thread at a time; different listeners are independent.
+class Listener {
+ public:
+  /// Joins `service`, or creates it; notifiers may come later. System calls.
+  /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
+  /// listeners), no_memory, no_address_space, no_permission, forked, timed_out, system.
+  explicit Listener(const Node& node, std::string_view service)
+      : Listener(take(create(node, service))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Listener> create(const Node& node,
+                                               std::string_view service) noexcept {
+    auto port = ListenerPort::create(node, service);
+    if (!port) return port.failure();
+    return Listener(*port);
+  }
+
+  Listener(Listener&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Listener& operator=(Listener&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service.
+  ~Listener() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// The events since the last look; does not block. Wait-free; system calls only when ports have
+  /// come or gone. Does not look for notifiers that died: `wait` and `notifiers` do.
+  EventSet receive() noexcept { return port_ == nullptr ? EventSet() : port_->receive(); }
+
+  /// The same, but sleeps until there are some, at most `timeout`; then the set is empty. Looks
+  /// every 100 ms whether notifiers have died.
+  EventSet wait(std::chrono::nanoseconds timeout) noexcept {
+    return port_ == nullptr ? EventSet() : port_->wait(timeout);
+  }
+
+  /// Notifiers of the service now; one whose `on_leave` or `on_death` has just come may still be
+  /// counted. System calls.
+  [[nodiscard]] std::uint32_t notifiers() noexcept {
+    return port_ == nullptr ? 0 : port_->notifiers();
+  }
+
+  /// As `Subscriber::fd`: readable when there may be an event.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
+  /// Why the last call may have seen less than there is: forked, closed (moved from), system and
+  /// others (it could not look which notifiers are there; it is tried again). `ok`: it has not.
+  [[nodiscard]] const Failure& last_failure() const noexcept {
+    static const Failure moved_from{Errc::closed, "this listener was moved from"};
+    return port_ == nullptr ? moved_from : port_->last_failure();
+  }
+
+ private:
+  explicit Listener(ListenerPort* port) noexcept : port_(port) {}
+
+  static Listener take(Result<Listener> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  ListenerPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/events/event_id.hpp>
+#include <sluice/pattern/events/notifier_port.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/service/node.hpp>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// Sends events to every listener of a service: numbers without a payload, which wake who sleeps.
+/// Thread safety: one thread at a time; different notifiers are independent.
+class Notifier {
+ public:
+  /// Joins `service`, or creates it; listeners may come later. System calls.
+  /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
+  /// notifiers), no_memory, no_address_space, no_permission, forked, timed_out, system.
+  explicit Notifier(const Node& node, std::string_view service, const NotifierOptions& options = {})
+      : Notifier(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Notifier> create(const Node& node, std::string_view service,
+                                               const NotifierOptions& options = {}) noexcept {
+    auto port = NotifierPort::create(node, service, options);
+    if (!port) return port.failure();
+    return Notifier(*port);
+  }
+
+  Notifier(Notifier&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Notifier& operator=(Notifier&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service.
+  ~Notifier() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// Sends `id` to every listener that is there; returns how many. One that has not taken the same
+  /// event yet gets it once. What this thread did before is seen by whoever takes the event. Never
+  /// blocks. Wait-free, in time proportional to the listeners; a system call only if a listener
+  /// sleeps or ports have come or gone. A listener that died without a word may still be counted.
+  std::uint32_t notify(EventId id) noexcept { return port_ == nullptr ? 0 : port_->notify(id); }
+
+  /// Listeners of the service now. System calls.
+  [[nodiscard]] std::uint32_t listeners() noexcept {
+    return port_ == nullptr ? 0 : port_->listeners();
+  }
+
+  /// Tells this notifier from every other one: `PortInfo::incarnation`.
+  [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
+
+  /// Why the last call may not have reached every listener: forked, closed (moved from), no_memory,
+  /// no_address_space or system (they could not be looked at; it is tried again with the next
+  /// event). `ok`: it did.
+  [[nodiscard]] const Failure& last_failure() const noexcept {
+    static const Failure moved_from{Errc::closed, "this notifier was moved from"};
+    return port_ == nullptr ? moved_from : port_->last_failure();
+  }
+
+ private:
+  explicit Notifier(NotifierPort* port) noexcept : port_(port) {}
+
+  static Notifier take(Result<Notifier> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  NotifierPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the type argument of a port stands for: `T`, a plain payload; `T[]`, a slice of them; or a
+// class with containers (sluice/containers.hpp).
+#pragma once
+
+#include <cstdint>
+#include <sluice/container/dynamic_payload.hpp>
+#include <sluice/memory/container_words.hpp>
+#include <sluice/memory/slot_pool.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <type_traits>
+
+namespace sluice {
+
+template <typename T>
+inline constexpr bool is_slice = std::is_unbounded_array_v<T>;
+
+/// Does not compile unless `T` can be the type argument of a port: the message says why not.
+template <typename T>
+consteval bool require_port_payload() {
+  using Element = std::remove_extent_t<T>;
+  if constexpr (is_slice<T>) {
+    static_assert(!DynamicPayload<Element>,
+                  "sluice: elements of a slice have no containers; use a payload with a Vector of "
+                  "them");
+    if constexpr (!DynamicPayload<Element>) static_assert(require_payload<Element>());
+  } else {
+    static_assert(require_element<T>());
+  }
+  static_assert(alignof(Element) <= kMaxPayloadAlignment,
+                "sluice: a payload's alignment is at most 4096 bytes");
+  return true;
+}
+
+/// The same for requests, responses and jobs, which have no containers.
+template <typename T>
+consteval bool require_message() {
+  static_assert(!DynamicPayload<T>,
+                "sluice: requests, responses and jobs have no containers; use slices, T[]");
+  if constexpr (!DynamicPayload<T>) static_assert(require_port_payload<T>());
+  return true;
+}
+
+/// The service's schema of payload type `T`.
+template <typename T>
+[[nodiscard]] Schema port_schema() {
+  if constexpr (is_slice<T>) {
+    return slice_schema(schema_of<std::remove_extent_t<T>>());
+  } else if constexpr (DynamicPayload<T>) {
+    return make_schema(type_spelling<T>, walk::describe_member<T>("value", 0));
+  } else {
+    return schema_of<T>();
+  }
+}
+
+/// How payloads of type `T` lie in slots. `heap_bytes` is address space for what is not in the
+/// slot. Of a class with containers, the first call in a process builds a specimen, and aborts with
+/// a message if it cannot be shared.
+template <typename T>
+[[nodiscard]] PayloadLayout port_layout(std::uint64_t heap_bytes = 0) {
+  using Element = std::remove_extent_t<T>;
+  PayloadLayout layout{.bytes = sizeof(Element), .alignment = alignof(Element)};
+  layout.heap_bytes = heap_bytes;
+  if constexpr (is_slice<T>) layout.shape = PayloadShape::slice;
+  if constexpr (!is_slice<T> && DynamicPayload<T>) {
+    containers_in<T>().complete();
+    layout.shape = PayloadShape::dynamic;
+    layout.destroy = [](void* payload) { static_cast<T*>(payload)->~T(); };
+    layout.check = [](const void* payload, const std::byte* begin, std::size_t bytes) {
+      return check_containers(*static_cast<const T*>(payload), begin, bytes);
+    };
+  }
+  return layout;
+}
+
+}  // namespace sluice

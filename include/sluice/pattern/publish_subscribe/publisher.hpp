@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/loan.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/publish_subscribe/publisher_port.hpp>
+#include <sluice/service/node.hpp>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace sluice {
+
+/// The sequence number of a copy that was published, or why it was not. May be ignored.
+class Published : public Result<std::uint64_t> {
+ public:
+  using Result::Result;
+};
+
+/// Publishes samples to every subscriber of a service: of `T`, any trivially copyable type without
+/// pointers; of `T[]`, slices of as many `T` as each loan asks for; or of a class with containers
+/// (sluice/containers.hpp), which are filled in place, and destroyed when the slot is used again.
+/// Thread safety: one thread at a time; different publishers are independent.
+template <typename T>
+class Publisher {
+  static_assert(require_port_payload<T>());
+
+ public:
+  /// Joins `service`, or creates it. System calls.
+  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, delivery_mismatch,
+  /// version_mismatch, corrupted, too_many_ports (1024 publishers), no_memory, no_address_space,
+  /// no_permission, forked, timed_out, system.
+  explicit Publisher(const Node& node, std::string_view service,
+                     const PublisherOptions& options = {})
+      : Publisher(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
+                                                const PublisherOptions& options = {}) noexcept {
+    auto port = PublisherPort::create(node, service, port_schema<T>(),
+                                      port_layout<T>(options.heap_bytes), options);
+    if (!port) return port.failure();
+    return Publisher(*port);
+  }
+
+  Publisher(Publisher&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Publisher& operator=(Publisher&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service. Samples that subscribers hold stay readable.
+  ~Publisher() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
+  /// slices: `loan(count)`, elements left as they are in memory. Of a class with containers:
+  /// `T(args…, allocator)`; filling it allocates in shared memory, which is not wait-free.
+  /// Wait-free; a system call only when ports have come or gone, or memory is short. A slice that
+  /// is larger than those before takes time to find memory for. Errors: too_many_loans, would_block
+  /// (lossless delivery), no_memory, no_address_space (slices: `heap_bytes` are used up), forked.
+  template <typename... Args>
+  requires(!is_slice<T>)
+      [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(throws_nothing<Args...>()) {
+    return build(port_->loan(), std::forward<Args>(args)...);
+  }
+  [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
+    return Loan<T>(port_, port_->loan_slice(count));
+  }
+
+  /// The same, but waits for room, at most `timeout`, under lossless delivery; then the error is
+  /// timed_out.
+  template <typename... Args>
+  requires(!is_slice<T>)
+      [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout,
+                                     Args&&... args) noexcept(throws_nothing<Args...>()) {
+    return build(port_->loan_for(timeout), std::forward<Args>(args)...);
+  }
+  [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout, std::size_t count) noexcept
+      requires(is_slice<T>) {
+    return Loan<T>(port_, port_->loan_slice_for(timeout, count));
+  }
+
+  /// Publishes a loan of this publisher; returns its sequence number, which counts from 0. Never
+  /// fails. Wait-free; a system call only if a subscriber sleeps. Aborts where `loan` is empty or
+  /// another publisher's: a programmer's error.
+  std::uint64_t publish(Loan<T>&& loan) noexcept {
+    return port_->publish(
+        loan.hand_on(port_, "publish of a loan that is empty or of another publisher"));
+  }
+
+  /// Publishes a copy of `value`, a plain payload. Errors: as for `loan`.
+  Published publish(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
+    const Loaned loaned = port_->loan();
+    if (loaned.payload == nullptr) return port_->last_failure();
+    new (loaned.payload) T(value);
+    return port_->publish(loaned.cell);
+  }
+  /// The same for a slice.
+  Published publish(std::span<const std::remove_extent_t<T>> elements) noexcept
+      requires(is_slice<T>) {
+    const Loaned loaned = port_->loan_slice(elements.size());
+    if (loaned.payload == nullptr) return port_->last_failure();
+    if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
+    return port_->publish(loaned.cell);
+  }
+
+  /// Subscribers of the service now. What is published from here on reaches them, if this publisher
+  /// stays until they next receive or wait. System calls.
+  [[nodiscard]] std::uint32_t subscribers() noexcept { return port_->subscribers(); }
+
+  /// What samples of this publisher say in `Sample::publisher()`.
+  [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
+
+  /// Why the last loan failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  template <typename... Args>
+  static consteval bool throws_nothing() {
+    if constexpr (DynamicPayload<T>) {
+      return std::is_nothrow_constructible_v<T, Args..., Allocator<>>;
+    } else {
+      return noexcept(T{std::declval<Args>()...});
+    }
+  }
+
+  explicit Publisher(PublisherPort* port) noexcept : port_(port) {}
+
+  static Publisher take(Result<Publisher> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  template <typename... Args>
+  Loan<T> build(const Loaned& loaned, Args&&... args) {
+    if constexpr (DynamicPayload<T>) {
+      Loan<T> loan(port_, loaned);  // given back if the constructor throws
+      if (!loan) return loan;
+      new (loaned.payload) T(std::forward<Args>(args)..., port_->allocator());
+      port_->set_built(loaned.cell);
+      return loan;
+    } else {
+      return construct<T>(port_, loaned, std::forward<Args>(args)...);
+    }
+  }
+
+  PublisherPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
+#include <sluice/pattern/sample.hpp>
+#include <sluice/service/node.hpp>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// Values outside the limits are refused with Errc::invalid_options.
+struct ReaderOptions {
+  /// Values that may be held at once. 1 to 256. Writers have memory for so many more.
+  std::uint32_t max_borrowed = 4;
+};
+
+/// Looks at the newest value of a service, in place. Works with writers and with any publisher.
+/// Thread safety: one thread at a time; different readers are independent.
+template <typename T>
+class Reader {
+  static_assert(require_port_payload<T>());
+
+ public:
+  /// Joins `service`, or creates it; a writer may come later. System calls. Errors (thrown as
+  /// `Error`): as for `Subscriber`.
+  explicit Reader(const Node& node, std::string_view service, const ReaderOptions& options = {})
+      : Reader(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Reader> create(const Node& node, std::string_view service,
+                                             const ReaderOptions& options = {}) noexcept {
+    auto port = SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(),
+                                       {.max_borrowed = options.max_borrowed}, true);
+    if (!port) return port.failure();
+    return Reader(*port);
+  }
+
+  Reader(Reader&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Reader& operator=(Reader&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service once the last value that it handed out is given back.
+  ~Reader() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// The newest value, whether it was read before or not; false if nothing was ever written. Of
+  /// several writers: of those that have written since the last look each in turn, then of the last
+  /// of them. A writer's last value stays when the writer is gone, until another writes.
+  /// Wait-free; system calls only when ports have come or gone.
+  /// Errors: too_many_borrowed, forked, corrupted, version_mismatch.
+  [[nodiscard]] Sample<T> read() noexcept {
+    return Sample<T>(port_, port_->receive(SubscriberPort::Want::current));
+  }
+
+  /// Sleeps until there is a value that `read` has not returned yet, at most `timeout`, and reads
+  /// it. The error is timed_out where there was none.
+  [[nodiscard]] Sample<T> wait(std::chrono::nanoseconds timeout) noexcept {
+    return Sample<T>(port_, port_->wait(SubscriberPort::Want::current, timeout));
+  }
+
+  /// Whether there is a value that `read` has not returned yet. System calls only when ports have
+  /// come or gone.
+  [[nodiscard]] bool updated() noexcept { return port_->is_updated(); }
+
+  /// Writers (and publishers) of the service that this reader reads from now. System calls.
+  [[nodiscard]] std::uint32_t writers() noexcept { return port_->publishers(); }
+
+  /// As `Subscriber::fd`: readable when there may be a value that `read` has not returned yet,
+  /// until `updated` says that there is none.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
+  /// Why the last `read` or `wait` failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  explicit Reader(SubscriberPort* port) noexcept : port_(port) {}
+
+  static Reader take(Result<Reader> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  SubscriberPort* port_;
+};
+
+}  // namespace sluice

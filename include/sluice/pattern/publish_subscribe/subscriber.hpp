@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
+#include <sluice/pattern/sample.hpp>
+#include <sluice/service/node.hpp>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// Receives the samples of every publisher of a service, in the order in which each published them,
+/// publishers in turn. Thread safety: one thread at a time; different subscribers are independent.
+template <typename T>
+class Subscriber {
+  static_assert(require_port_payload<T>());
+
+ public:
+  /// Joins `service`, or creates it; publishers may come later. System calls.
+  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
+  /// corrupted, too_many_ports (1024 subscribers), no_memory, no_address_space, no_permission,
+  /// forked, timed_out, system.
+  explicit Subscriber(const Node& node, std::string_view service,
+                      const SubscriberOptions& options = {})
+      : Subscriber(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Subscriber> create(const Node& node, std::string_view service,
+                                                 const SubscriberOptions& options = {}) noexcept {
+    auto port = SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(), options);
+    if (!port) return port.failure();
+    return Subscriber(*port);
+  }
+
+  Subscriber(Subscriber&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Subscriber& operator=(Subscriber&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service once the last of its samples is given back.
+  ~Subscriber() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// The next sample; does not block. Wait-free; system calls only when ports have come or gone.
+  [[nodiscard]] Sample<T> receive() noexcept {
+    return Sample<T>(port_, port_->receive(SubscriberPort::Want::oldest));
+  }
+
+  /// The same, but sleeps until there is one, at most `timeout`.
+  [[nodiscard]] Sample<T> wait(std::chrono::nanoseconds timeout) noexcept {
+    return Sample<T>(port_, port_->wait(SubscriberPort::Want::oldest, timeout));
+  }
+
+  /// The newest sample that was not received yet, passing over older ones, which are not counted as
+  /// lost. With several publishers: the newest of each in turn.
+  [[nodiscard]] Sample<T> latest() noexcept {
+    return Sample<T>(port_, port_->receive(SubscriberPort::Want::newest));
+  }
+
+  /// Samples that this subscriber was too slow for, of all publishers together.
+  [[nodiscard]] std::uint64_t lost() const noexcept { return port_->lost(); }
+
+  /// Publishers of the service that this subscriber reads from now. System calls.
+  [[nodiscard]] std::uint32_t publishers() noexcept { return port_->publishers(); }
+
+  /// A descriptor that can be read when there may be something to receive: for epoll, Qt, asio. The
+  /// subscriber's own; it is closed with it. Only wait for it; what makes it readable is taken out
+  /// by the `receive` or `latest` that finds nothing, so call one of them until it does:
+  ///
+  ///     while (auto sample = subscriber.receive()) use(*sample);
+  ///
+  /// Such a call then makes a few system calls, and every 100 ms the descriptor can be read even
+  /// though nothing came, so that the dead are noticed. Not while all `max_borrowed` samples are
+  /// held: then it stays readable. -1 where there was a failure (`last_failure()`): forked,
+  /// no_memory, no_permission, system.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
+  /// Why the last `receive`, `wait`, `latest` or `fd` failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  explicit Subscriber(SubscriberPort* port) noexcept : port_(port) {}
+
+  static Subscriber take(Result<Subscriber> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  SubscriberPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/loan.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/request_response/client_port.hpp>
+#include <sluice/pattern/request_response/pending.hpp>
+#include <sluice/pattern/sample.hpp>
+#include <sluice/service/node.hpp>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace sluice {
+
+/// Sends requests of type `Q` to every server of a service, and receives their responses, of type
+/// `R`; each `T`, a trivially copyable type without pointers, or `T[]`, slices of them.
+/// A request that no server has waits until one comes. Thread safety: one thread at a time;
+/// different clients are independent.
+template <typename Q, typename R>
+class Client {
+  static_assert(require_message<Q>());
+  static_assert(require_message<R>());
+
+ public:
+  /// Joins `service`, or creates it; servers may come later. System calls.
+  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
+  /// corrupted, too_many_ports (1024 clients), no_memory, no_address_space, no_permission, forked,
+  /// timed_out, system.
+  explicit Client(const Node& node, std::string_view service, const ClientOptions& options = {})
+      : Client(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Client> create(const Node& node, std::string_view service,
+                                             const ClientOptions& options = {}) noexcept {
+    auto port = ClientPort::create(node, service, {port_schema<Q>(), port_schema<R>()},
+                                   port_layout<Q>(options.heap_bytes), port_layout<R>(), options);
+    if (!port) return port.failure();
+    return Client(*port);
+  }
+
+  Client(Client&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Client& operator=(Client&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service once the last of its requests and responses is given back.
+  ~Client() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// A request to write: `Q{args…}`, or left as it is in memory without arguments. Of slices:
+  /// `loan(count)`. Wait-free; system calls only when all requests are in use, or for a slice that
+  /// is larger than those before. Errors: too_many_loans (`ClientOptions::max_pending`), no_memory
+  /// and no_address_space (slices), forked.
+  template <typename... Args>
+  requires(!is_slice<Q>)
+      [[nodiscard]] Loan<Q> loan(Args&&... args) noexcept(noexcept(Q{std::declval<Args>()...})) {
+    return construct<Q>(port_, port_->loan(), std::forward<Args>(args)...);
+  }
+  [[nodiscard]] Loan<Q> loan(std::size_t count) noexcept requires(is_slice<Q>) {
+    return Loan<Q>(port_, port_->loan_slice(count));
+  }
+
+  /// Sends a loan of this client to every server of the service. Never fails. Wait-free; system
+  /// calls only when ports have come or gone, or somebody sleeps. Aborts where `loan` is empty or
+  /// another client's: a programmer's error.
+  [[nodiscard]] Pending<R> send(Loan<Q>&& loan) noexcept {
+    return send_cell(loan.hand_on(port_, "send of a loan that is empty or of another client"));
+  }
+
+  /// Sends a copy of `value`. The result is false where there was no loan; errors as for `loan`.
+  [[nodiscard]] Pending<R> send(const Q& value) noexcept requires(!is_slice<Q>) {
+    const Loaned loaned = port_->loan();
+    if (loaned.payload == nullptr) return Pending<R>(loaned.error);
+    new (loaned.payload) Q(value);
+    return send_cell(loaned.cell);
+  }
+  /// The same for a slice.
+  [[nodiscard]] Pending<R> send(std::span<const std::remove_extent_t<Q>> elements) noexcept
+      requires(is_slice<Q>) {
+    const Loaned loaned = port_->loan_slice(elements.size());
+    if (loaned.payload == nullptr) return Pending<R>(loaned.error);
+    if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
+    return send_cell(loaned.cell);
+  }
+
+  /// One request, one response: sends a copy of `value` and waits for the first response of any
+  /// server, at most `timeout`; for a server to come, too. Errors: timed_out, peer_died, unanswered
+  /// (every server ended the request without a response), and those of `loan` and
+  /// `Pending::receive`.
+  [[nodiscard]] Sample<R> call(const Q& value, std::chrono::nanoseconds timeout) noexcept
+      requires(!is_slice<Q>) {
+    return first_response(send(value), timeout);
+  }
+  /// The same for a slice.
+  [[nodiscard]] Sample<R> call(std::span<const std::remove_extent_t<Q>> elements,
+                               std::chrono::nanoseconds timeout) noexcept requires(is_slice<Q>) {
+    return first_response(send(elements), timeout);
+  }
+
+  /// Servers of the service now. What is sent from here on reaches them when they next receive or
+  /// wait. System calls.
+  [[nodiscard]] std::uint32_t servers() noexcept { return port_->servers(); }
+
+  /// Why the last call of this client, or of one of its pending requests, failed, in words and
+  /// numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  explicit Client(ClientPort* port) noexcept : port_(port) {}
+
+  static Client take(Result<Client> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  Pending<R> send_cell(std::uint32_t cell) noexcept {
+    const std::uint64_t number = port_->send(cell);
+    return Pending<R>(port_, cell, number);
+  }
+
+  Sample<R> first_response(Pending<R> pending, std::chrono::nanoseconds timeout) noexcept {
+    auto response = pending.wait(timeout);
+    if (!response && response.error() == Errc::ok) {
+      return Sample<R>(port_, {.error = port_->fail_unanswered()});
+    }
+    return response;
+  }
+
+  ClientPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files of a client and of a server: which words are where, and who writes them. Each owns the
+// slots of what it sends, and a row for every peer that it is connected with.
+//
+//   client.<seat>, written by the client alone
+//   +--------+-------+------------+-----------------+---------------------+----------------------+
+//   | header | fixed | slot table | rows[kMaxSeats] | wanted[max_pending] | heap: requests, rows |
+//   +--------+-------+------------+-----------------+---------------------+----------------------+
+//
+//   server.<seat>, written by the server alone
+//   +--------+-------+------------+-----------------+-----------------------+
+//   | header | fixed | slot table | rows[kMaxSeats] | heap: responses, rows |
+//   +--------+-------+------------+-----------------+-----------------------+
+//
+// `rows[s]` is the offset of the row for the peer on seat s. A row is zeroed memory, made for one
+// pair of incarnations, and never used for another.
+//
+//   client's row for a server            server's row for a client
+//   | server | requests | claims | heads |     | client | head | lane 0 | lane 1 | …
+//                                         lane i: | responses[depth] | done |
+//
+// Requests go through one queue: entries `requests` here, `head` there. Responses to the request in
+// slot i go through lane i: entries `responses` there, `heads[i]` here. So no stream waits for
+// another, and who waits for one response polls one line.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <sluice/memory/shared_file.hpp>
+#include <sluice/memory/slot_pool.hpp>
+#include <sluice/platform/cache_line.hpp>
+#include <sluice/service/seats.hpp>
+
+namespace sluice {
+
+/// Limits of every number of handles in this pattern.
+inline constexpr std::uint32_t kMaxExchanges = 256;
+inline constexpr std::uint32_t kMaxResponseDepth = 1024;
+
+/// In front of each request and response, where its slot begins.
+struct MessageHeader {
+  /// Of the request, from 1: which it is, or which it answers. Ordered by the queue's entry.
+  std::atomic<std::uint64_t> number;
+  std::uint64_t unused;
+};
+static_assert(sizeof(MessageHeader) == sizeof(SlotHeader));
+
+struct ClientFile {
+  FileHeader header;
+  std::uint32_t max_pending;   ///< slots of requests
+  std::uint32_t max_borrowed;  ///< claims in a row
+  std::uint64_t unused[7];
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> slot_count;
+  alignas(kCacheLineBytes) SlotTable slots;
+  /// Offset of the row for the server on each seat; 0: none.
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows[kMaxSeats];
+
+  /// `wanted[i]`: number of the request in slot i while its responses are wanted.
+  static constexpr std::uint64_t kWantedOffset = 384 + 8 * kMaxSeats;
+};
+static_assert(offsetof(ClientFile, max_pending) == 64 && offsetof(ClientFile, slot_count) == 128 &&
+              offsetof(ClientFile, slots) == 192 && offsetof(ClientFile, rows) == 384 &&
+              sizeof(ClientFile) == ClientFile::kWantedOffset);
+
+struct ServerFile {
+  FileHeader header;
+  std::uint32_t depth;  ///< responses in a lane, a power of two
+  std::uint32_t unused;
+  std::uint64_t unused_too[7];
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> slot_count;
+  /// 1: takes no more requests; it stays for those that it works on.
+  std::atomic<std::uint64_t> is_leaving;
+  alignas(kCacheLineBytes) SlotTable slots;
+  /// Offset of the row for the client on each seat; 0: none.
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows[kMaxSeats];
+};
+static_assert(offsetof(ServerFile, depth) == 64 && offsetof(ServerFile, slot_count) == 128 &&
+              offsetof(ServerFile, is_leaving) == 136 && offsetof(ServerFile, slots) == 192 &&
+              offsetof(ServerFile, rows) == 384);
+
+/// Whole cache lines for `words` words.
+[[nodiscard]] constexpr std::uint64_t line_bytes(std::uint64_t words) noexcept {
+  return (8 * words + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+}
+
+/// A client's row for a server: where its words are. Both sides work it out from the client's
+/// limits.
+///
+///   0          64                 claims_offset()        heads_offset()
+///   | server   | requests[…]      | claims[max_borrowed] | heads[max_pending] |
+struct ClientRow {
+  std::uint32_t max_pending;
+  std::uint32_t max_borrowed;
+
+  static constexpr std::uint64_t kServerOffset = 0;  ///< its incarnation
+  static constexpr std::uint64_t kRequestsOffset = kCacheLineBytes;
+  /// Entries of the queue of requests. A slot is in it once at most, so that it is never full.
+  [[nodiscard]] constexpr std::uint64_t queue_capacity() const noexcept {
+    return std::bit_ceil(std::uint64_t{max_pending});
+  }
+  /// slot + 1 of each response that the client holds.
+  [[nodiscard]] constexpr std::uint64_t claims_offset() const noexcept {
+    return kRequestsOffset + line_bytes(queue_capacity());
+  }
+  /// Responses that were taken from each lane.
+  [[nodiscard]] constexpr std::uint64_t heads_offset() const noexcept {
+    return claims_offset() + line_bytes(max_borrowed);
+  }
+  [[nodiscard]] constexpr std::uint64_t bytes() const noexcept {
+    return heads_offset() + line_bytes(max_pending);
+  }
+};
+
+/// A server's row for a client.
+///
+///   0          64       128      lane_offset(1)
+///   | client   | head   | lane 0 | lane 1 | …      lane: | responses[depth] | done |
+struct ServerRow {
+  std::uint32_t max_pending;
+  std::uint32_t depth;
+
+  static constexpr std::uint64_t kClientOffset = 0;  ///< its incarnation
+  /// Requests that were taken.
+  static constexpr std::uint64_t kHeadOffset = kCacheLineBytes;
+  /// Entries of the lane of slot i, …
+  [[nodiscard]] constexpr std::uint64_t lane_offset(std::uint64_t i) const noexcept {
+    return 2 * kCacheLineBytes + i * line_bytes(std::uint64_t{depth} + 1);
+  }
+  /// … and number of the last request in it whose stream has ended.
+  [[nodiscard]] constexpr std::uint64_t done_offset(std::uint64_t i) const noexcept {
+    return lane_offset(i) + 8 * std::uint64_t{depth};
+  }
+  [[nodiscard]] constexpr std::uint64_t bytes() const noexcept { return lane_offset(max_pending); }
+};
+
+}  // namespace sluice

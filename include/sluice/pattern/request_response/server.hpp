@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/request_response/request.hpp>
+#include <sluice/pattern/request_response/server_port.hpp>
+#include <sluice/service/node.hpp>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// Receives the requests of every client of a service, of type `Q`, and answers them with responses
+/// of type `R`; each `T`, a trivially copyable type without pointers, or `T[]`, slices of them.
+/// Clients are served in turn, each in the order in which it sent. Of several servers, each
+/// receives every request. Thread safety: one thread at a time; different servers are independent.
+template <typename Q, typename R>
+class Server {
+  static_assert(require_message<Q>());
+  static_assert(require_message<R>());
+
+ public:
+  /// Joins `service`, or creates it; clients may come later. System calls.
+  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
+  /// corrupted, too_many_ports (1024 servers), no_memory, no_address_space, no_permission, forked,
+  /// timed_out, system.
+  explicit Server(const Node& node, std::string_view service, const ServerOptions& options = {})
+      : Server(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Server> create(const Node& node, std::string_view service,
+                                             const ServerOptions& options = {}) noexcept {
+    auto port = ServerPort::create(node, service, {port_schema<Q>(), port_schema<R>()},
+                                   port_layout<Q>(), port_layout<R>(options.heap_bytes), options);
+    if (!port) return port.failure();
+    return Server(*port);
+  }
+
+  Server(Server&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Server& operator=(Server&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Takes no more requests, and leaves the service once the last of those that it has taken, and
+  /// the last loan, is given back. What it has sent stays readable.
+  ~Server() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// The next request; does not block. Wait-free; system calls only when ports have come or gone.
+  /// Errors: too_many_borrowed (`ServerOptions::max_requests`), forked, corrupted or
+  /// version_mismatch (a client that cannot be read; others can).
+  [[nodiscard]] Request<Q, R> receive() noexcept { return Request<Q, R>(port_, port_->receive()); }
+
+  /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out.
+  [[nodiscard]] Request<Q, R> wait(std::chrono::nanoseconds timeout) noexcept {
+    return Request<Q, R>(port_, port_->wait(timeout));
+  }
+
+  /// Clients of the service that this server is connected with now. System calls.
+  [[nodiscard]] std::uint32_t clients() noexcept { return port_->clients(); }
+
+  /// What responses of this server say in `Sample::publisher()`.
+  [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
+
+  /// For `WaitSet`: ready when there is a request.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
+  /// As `Subscriber::fd`: readable when there may be a request.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// Why the last call of this server, or of one of its requests, failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  explicit Server(ServerPort* port) noexcept : port_(port) {}
+
+  static Server take(Result<Server> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  ServerPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/loan.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/work_queue/producer_port.hpp>
+#include <sluice/service/node.hpp>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace sluice {
+
+/// Whether a job is in the queue. May be ignored.
+class Pushed {
+ public:
+  explicit Pushed(Errc error) noexcept : error_(error) {}
+
+  [[nodiscard]] explicit operator bool() const noexcept { return error_ == Errc::ok; }
+  /// Why it is not: would_block (the queue is full), timed_out, forked; of a copy, also what `loan`
+  /// can say. `Producer::last_failure()` has the words.
+  [[nodiscard]] Errc error() const noexcept { return error_; }
+
+ private:
+  Errc error_;
+};
+
+/// Puts jobs into the queue of a service, each of which goes to one of its workers: payloads of
+/// `T`, any trivially copyable type without pointers; or of `T[]`, slices of as many `T` as each
+/// loan asks for. A job is there as long as somebody is in the service, also when its producer has
+/// left or died. Thread safety: one thread at a time; different producers are independent.
+template <typename T>
+class Producer {
+  static_assert(require_message<T>());
+
+ public:
+  /// Joins `service`, or creates it. System calls.
+  /// Errors (thrown as `Error`): invalid_name, invalid_options (also another `depth` than the
+  /// service has), type_mismatch, version_mismatch, corrupted, too_many_ports (1024 producers),
+  /// no_memory, no_address_space, no_permission, forked, timed_out, system.
+  explicit Producer(const Node& node, std::string_view service, const ProducerOptions& options = {})
+      : Producer(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Producer> create(const Node& node, std::string_view service,
+                                               const ProducerOptions& options = {}) noexcept {
+    auto port = ProducerPort::create(node, service, port_schema<T>(),
+                                     port_layout<T>(options.heap_bytes), options);
+    if (!port) return port.failure();
+    return Producer(*port);
+  }
+
+  Producer(Producer&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Producer& operator=(Producer&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service. Jobs in the queue stay there. If nobody else is in the service, it ends,
+  /// and they with it: see `wait_until_done`.
+  ~Producer() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
+  /// slices: `loan(count)`, elements left as they are in memory.
+  /// Constant time on average; a system call only when more payloads are in use than ever before.
+  /// Errors: too_many_loans, no_memory, no_address_space, forked.
+  template <typename... Args>
+  requires(!is_slice<T>)
+      [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
+    const Loaned loaned = port_->loan();
+    // Before the payload is constructed: if that throws, the loan is given back.
+    Loan<T> loan(port_, loaned);
+    if (!loan) return loan;
+    if constexpr (sizeof...(Args) == 0) {
+      new (loaned.payload) T;
+    } else {
+      new (loaned.payload) T{std::forward<Args>(args)...};
+    }
+    return loan;
+  }
+  [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
+    return Loan<T>(port_, port_->loan_slice(count));
+  }
+
+  /// Puts a loan of this producer into the queue. False when the queue is full: then `loan` is as
+  /// it was, for another try. Lock-free; a system call only if a worker sleeps, or, at most every
+  /// 100 ms, where the queue is full. Errors: would_block, forked. Aborts where `loan` is empty or
+  /// another producer's: a programmer's error.
+  Pushed push(Loan<T>&& loan) noexcept {  // NOLINT: moved from only where it succeeds
+    const Errc error = port_->push(loan.cell_in(port_, kNotItsLoan));
+    if (error == Errc::ok) (void)loan.hand_on(port_, kNotItsLoan);
+    return Pushed(error);
+  }
+  /// The same, but waits for room, at most `timeout`. Errors: timed_out, forked.
+  Pushed push_for(std::chrono::nanoseconds timeout, Loan<T>&& loan) noexcept {  // NOLINT
+    const Errc error = port_->push_for(loan.cell_in(port_, kNotItsLoan), timeout);
+    if (error == Errc::ok) (void)loan.hand_on(port_, kNotItsLoan);
+    return Pushed(error);
+  }
+
+  /// Puts a copy of `value` into the queue. Errors: as for both.
+  Pushed push(const T& value) noexcept requires(!is_slice<T>) {
+    if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
+    return push_copy([&](std::uint32_t cell) { return port_->push(cell); }, value);
+  }
+  Pushed push_for(std::chrono::nanoseconds timeout, const T& value) noexcept
+      requires(!is_slice<T>) {
+    return push_copy([&](std::uint32_t cell) { return port_->push_for(cell, timeout); }, value);
+  }
+  /// The same for a slice.
+  Pushed push(std::span<const std::remove_extent_t<T>> elements) noexcept requires(is_slice<T>) {
+    if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
+    return push_copy([&](std::uint32_t cell) { return port_->push(cell); }, elements);
+  }
+  Pushed push_for(std::chrono::nanoseconds timeout,
+                  std::span<const std::remove_extent_t<T>> elements) noexcept
+      requires(is_slice<T>) {
+    return push_copy([&](std::uint32_t cell) { return port_->push_for(cell, timeout); }, elements);
+  }
+
+  /// Jobs of this producer that are not done.
+  [[nodiscard]] std::uint32_t pending() const noexcept { return port_->pending(); }
+  /// Sleeps until all jobs of this producer are done, at most `timeout`. Returns whether they are.
+  [[nodiscard]] bool wait_until_done(std::chrono::nanoseconds timeout) noexcept {
+    return port_->wait_until_done(timeout);
+  }
+
+  /// Workers of the service now. System calls.
+  [[nodiscard]] std::uint32_t workers() noexcept { return port_->workers(); }
+
+  /// Why the last loan or push failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  static constexpr const char* kNotItsLoan = "push of a loan that is empty or of another producer";
+
+  explicit Producer(ProducerPort* port) noexcept : port_(port) {}
+
+  static Producer take(Result<Producer> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  template <typename Push>
+  Pushed push_copy(Push&& push, const T& value) noexcept requires(!is_slice<T>) {
+    const Loaned loaned = port_->loan();
+    if (loaned.payload == nullptr) return Pushed(loaned.error);
+    new (loaned.payload) T(value);
+    return give_back_unless_pushed(push, loaned.cell);
+  }
+  template <typename Push>
+  Pushed push_copy(Push&& push, std::span<const std::remove_extent_t<T>> elements) noexcept
+      requires(is_slice<T>) {
+    const Loaned loaned = port_->loan_slice(elements.size());
+    if (loaned.payload == nullptr) return Pushed(loaned.error);
+    if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
+    return give_back_unless_pushed(push, loaned.cell);
+  }
+  template <typename Push>
+  Pushed give_back_unless_pushed(Push&& push, std::uint32_t cell) noexcept {
+    const Errc error = push(cell);
+    if (error != Errc::ok) port_->drop(cell);
+    return Pushed(error);
+  }
+
+  ProducerPort* port_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/work_queue/job.hpp>
+#include <sluice/pattern/work_queue/worker_port.hpp>
+#include <sluice/service/node.hpp>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// Does the jobs of a service, each of which goes to one of its workers. A job of a worker that
+/// dies goes to another one. Thread safety: one thread at a time; different workers are
+/// independent.
+template <typename T>
+class Worker {
+  static_assert(require_message<T>());
+
+ public:
+  /// Joins `service`, or creates it; producers may come later. System calls.
+  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
+  /// corrupted, too_many_ports (1024 workers), no_memory, no_address_space, no_permission, forked,
+  /// timed_out, system.
+  explicit Worker(const Node& node, std::string_view service, const WorkerOptions& options = {})
+      : Worker(take(create(node, service, options))) {}
+  /// The same without exceptions.
+  [[nodiscard]] static Result<Worker> create(const Node& node, std::string_view service,
+                                             const WorkerOptions& options = {}) noexcept {
+    auto port = WorkerPort::create(node, service, port_schema<T>(), port_layout<T>(), options);
+    if (!port) return port.failure();
+    return Worker(*port);
+  }
+
+  Worker(Worker&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  Worker& operator=(Worker&& other) noexcept {
+    std::swap(port_, other.port_);
+    return *this;
+  }
+  /// Leaves the service once the last of its jobs has ended.
+  ~Worker() {
+    if (port_ != nullptr) port_->close();
+  }
+
+  /// The next job: the oldest that was put back, else the oldest that nobody had yet. Does not
+  /// block. Lock-free; system calls only when ports have come or gone, a producer has taken more
+  /// memory, or, at most every 100 ms, when there is no job. Then it looks for workers that died.
+  [[nodiscard]] Job<T> receive() noexcept { return Job<T>(port_, port_->receive()); }
+
+  /// The same, but sleeps until there is one, at most `timeout`.
+  [[nodiscard]] Job<T> wait(std::chrono::nanoseconds timeout) noexcept {
+    return Job<T>(port_, port_->wait(timeout));
+  }
+
+  /// Producers of the service now. System calls.
+  [[nodiscard]] std::uint32_t producers() noexcept { return port_->producers(); }
+
+  /// As `Subscriber::fd`: readable when there may be a job.
+  [[nodiscard]] int fd() noexcept { return port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
+
+  /// Why the last `receive` or `wait` failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ private:
+  explicit Worker(WorkerPort* port) noexcept : port_(port) {}
+
+  static Worker take(Result<Worker> created) {
+    if (!created) raise(created.failure());
+    return std::move(*created);
+  }
+
+  WorkerPort* port_;
+};
+
+}  // namespace sluice

@@ -1,9 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-#include <sluice/service/type.hpp>
-
-struct Bad {
-  float a[361];
-  const char* label;
-};
-
-static_assert(sluice::require_payload<Bad>());

@@ -1,9 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-#include <sluice/service/type.hpp>
-
-struct Bad {
-  float a[361];
-  const int& target;
-};
-
-static_assert(sluice::require_payload<Bad>());

@@ -1,9 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-#include <sluice/service/type.hpp>
-
-struct Bad {
-  int a;
-  int& target;
-};
-
-static_assert(sluice::require_payload<Bad>());

@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-#include <sluice/service/type.hpp>
-#include <string>
-
-static_assert(sluice::require_payload<std::string>());
