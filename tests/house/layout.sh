@@ -79,6 +79,12 @@ while read -r found; do
   fail "$found: one concept a header, without parts in files of their own"
 done < <(find include src \( -name '*.inl' -o -name '*_impl.*' -o -name '*_fwd.*' -o -name detail \))
 
+# A file that one reads in one go; but the walk through the members of a type is long by nature.
+while read -r lines file; do
+  ((lines <= 400)) || fail "$file has $lines lines, and may have 400"
+done < <(find include src \( -name '*.hpp' -o -name '*.cpp' \) \
+  ! -path include/sluice/reflect/aggregate.hpp -exec wc -l {} \;)
+
 # Every file says what its licence is.
 while read -r found; do
   fail "$found has no line 'SPDX-License-Identifier: Apache-2.0'"
