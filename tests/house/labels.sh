@@ -12,7 +12,9 @@ tests() {
 }
 
 labelled=$(for label in "${labels[@]}"; do tests -L "^$label\$"; done | sort)
-if wrong=$(diff <(tests | sort) - <<<"$labelled" | grep '^[<>]'); then
+[[ -n $labelled ]]
+wrong=$(diff <(tests | sort) - <<<"$labelled" | grep '^[<>]' || true)
+if [[ -n $wrong ]]; then
   echo "without a label (<), or with more than one (>):" >&2
   echo "$wrong" >&2
   exit 1
