@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// hand_over small|small_shallow|large <subscribers> <samples>: publishes samples of 64 bytes or 64
-// MiB without writing the payload. One subscriber takes and releases each, others hold what they
-// may. What a sample costs is the difference between two runs; see instructions_test.
+// hand_over small|small_shallow|small_in_parts|large <subscribers> <samples>: publishes samples of
+// 64 bytes or 64 MiB without writing the payload. One subscriber takes and releases each, others
+// hold what they may. What a sample costs is the difference between two runs; see
+// instructions_test.
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -28,9 +29,25 @@ template <typename T>
   return static_cast<bool>(reader.receive());
 }
 
+/// The publisher's part of it, and the subscriber's; each is counted by itself.
+template <typename T>
+[[gnu::noinline]] void loan_and_publish(sluice::Publisher<T>& publisher) {
+  publisher.publish(publisher.loan());
+}
+template <typename T>
+[[gnu::noinline]] bool receive_and_release(sluice::Subscriber<T>& reader) {
+  return static_cast<bool>(reader.receive());
+}
+template <typename T>
+bool hand_over_in_parts(sluice::Publisher<T>& publisher, sluice::Subscriber<T>& reader) {
+  loan_and_publish(publisher);
+  return receive_and_release(reader);
+}
+
 template <typename T>
 int run(const sluice::PublisherOptions& options, const sluice::SubscriberOptions& reader_options,
-        int subscribers, long samples) {
+        int subscribers, long samples,
+        bool (*hand_over)(sluice::Publisher<T>&, sluice::Subscriber<T>&) = hand_over_one<T>) {
   sluice::Node node("cost");
   sluice::Publisher<T> publisher(node, "blobs", options);
   std::vector<std::unique_ptr<sluice::Subscriber<T>>> holders;
@@ -45,7 +62,7 @@ int run(const sluice::PublisherOptions& options, const sluice::SubscriberOptions
     if (!reader.receive()) return 1;
   }
   for (long i = 0; i < samples; ++i) {
-    if (!hand_over_one(publisher, reader)) return 1;
+    if (!hand_over(publisher, reader)) return 1;
   }
   return 0;
 }
@@ -61,6 +78,10 @@ int main(int argc, char** argv) {
   }
   if (std::strcmp(argv[1], "small_shallow") == 0) {
     return run<Small>({.depth = 1, .max_loans = 1}, {.max_borrowed = 1}, subscribers, samples);
+  }
+  if (std::strcmp(argv[1], "small_in_parts") == 0) {
+    return run<Small>({.depth = 1, .max_loans = 1}, {.max_borrowed = 1}, subscribers, samples,
+                      hand_over_in_parts<Small>);
   }
   return run<Small>({}, {}, subscribers, samples);
 }
