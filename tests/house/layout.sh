@@ -52,7 +52,7 @@ for side in include/sluice src; do
   for folder in "$side"/*/; do
     layer=$(basename "$folder")
     if [[ -z ${below[$layer]:-} ]]; then
-      [[ $folder =~ ^src/(cli|gateway|python)/$ ]] || fail "$folder is no layer"
+      [[ $folder =~ ^src/(cli|gateway|gdb|python)/$ ]] || fail "$folder is no layer"
     elif [[ $layer != pattern ]]; then
       check "${folder%/}" "${below[$layer]}"
     fi

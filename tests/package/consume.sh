@@ -11,6 +11,7 @@ case $way in
     rm -rf "$work"
     mkdir -p "$work"
     cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
+    [[ -f $work/prefix/share/sluice/gdb/sluice_printers.py ]]
     # What the library was built with must not be needed to use it.
     options+=(-DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_DISABLE_FIND_PACKAGE_Boost=ON
       -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON)

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# gdb prints what the containers, pointers and results of a stopped program hold.
+# usage: printers_test.sh <program> <printers>
+set -euo pipefail
+program=$1
+printers=$2
+
+if ! gdb -nx -batch -ex 'python print("it runs")' 2>/dev/null | grep -q 'it runs'; then
+  echo "skipped: there is no gdb with Python"
+  exit 77
+fi
+
+# <expression> is <what gdb prints of it>, ADDRESS for any address.
+expected() {
+  cat <<'END'
+first is {number = 1, next = sluice::offset_ptr = {get() = ADDRESS <printed::second>}}
+second is {number = 2, next = sluice::offset_ptr = {get() = 0x0}}
+to_anything is sluice::offset_ptr = {get() = ADDRESS <printed::second>}
+to_a_pointer is sluice::offset_ptr = {get() = ADDRESS <printed::first+8>}
+by_value is sluice::offset_ptr = {get() = ADDRESS <printed::first>}
+no_numbers is sluice::Vector of size 0, capacity 0
+numbers is sluice::Vector of size 3, capacity 8 = {3, 1, 4}
+by_reference is sluice::Vector of size 3, capacity 8 = {3, 1, 4}
+points is sluice::Vector of size 2, capacity 2 = {{x = 1, y = 2}, {x = 3, y = 4}}
+rows is sluice::Vector of size 2, capacity 2 = {sluice::Vector of size 1, capacity 1 = {1}, sluice::Vector of size 2, capacity 2 = {2, 3}}
+damaged is sluice::Vector, damaged: size 1000, capacity 2, data ADDRESS
+no_text is ""
+short_text is "map"
+long_text is "longer than the object itself"
+text_with_zero is "a\000b"
+damaged_text is sluice::String, damaged: size 1000, capacity 15, data ADDRESS
+no_entries is sluice::Map of size 0, capacity 0
+entries is sluice::Map of size 2, capacity 2 = {["left"] = sluice::Vector of size 2, capacity 2 = {1, 2}, ["right"] = sluice::Vector of size 0, capacity 0}
+plain_value is sluice::Result = {value = 7}
+class_value is sluice::Result = {value = "held"}
+failure is sluice::Result, failed = {code = sluice::Errc::no_memory, message = "64 bytes are needed"}
+done is sluice::Result
+not_done is sluice::Result, failed = {code = sluice::Errc::closed, message = "the port is closed"}
+slot is Slot 5
+no_slot is Slot none
+seat is Seat 2
+END
+}
+
+commands=(-ex "set width 0" -ex "source $printers" -ex "break look" -ex "run")
+while read -r expression _; do
+  commands+=(-ex "echo $expression is\\040" -ex "output $expression" -ex 'echo \n')
+done < <(expected)
+
+# -nx: no settings of the user. No debugging information from the network.
+printed=$(DEBUGINFOD_URLS='' gdb -nx -batch "${commands[@]}" "$program" 2>&1) || true
+diff <(expected) <(grep -E '^[a-z_]+ is ' <<<"$printed" | sed -E 's/0x[0-9a-f]{2,}/ADDRESS/g') || {
+  echo "(< expected, > printed) gdb prints something else; everything it said:"
+  echo "$printed"
+  exit 1
+}
