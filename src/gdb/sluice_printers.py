@@ -124,6 +124,19 @@ class Map:
         return "map"
 
 
+def held_in(variant, index, held_type):
+    """What a std::variant of libstdc++ holds; throws for another library's."""
+    union = variant["_M_u"]
+    if union.address is not None:  # the alternatives of a union all begin where it does
+        return union.address.cast(held_type.pointer()).dereference()
+    for _ in range(index):  # what a function returned is a copy in gdb
+        union = union["_M_rest"]
+    storage = union["_M_first"]["_M_storage"]
+    if gdb.types.get_basic_type(storage.type) != gdb.types.get_basic_type(held_type):
+        raise gdb.error("the variant holds bytes, as in libstdc++ 11")
+    return storage
+
+
 class Result:
     """Knows the variant of libstdc++. With another standard library it shows the variant."""
 
@@ -136,11 +149,11 @@ class Result:
             return
         state = value["state_"]
         try:
-            self.failed = int(state["_M_index"]) != 0
+            index = int(state["_M_index"])
+            self.failed = index != 0
             held_type = gdb.lookup_type("sluice::Failure") if self.failed else value_type
-            # The alternatives of a union all begin where it does.
-            self.held = state["_M_u"].address.cast(held_type.pointer()).dereference()
-        except (gdb.error, AttributeError):
+            self.held = held_in(state, index, held_type)
+        except gdb.error:
             self.failed = None
             self.held = state
 

@@ -71,6 +71,12 @@ void damage(Container& container) {
   return by_value->number + by_reference[0];
 }
 
+/// For `finish`, which shows what was returned.
+[[gnu::noinline]] Result<Link*> give(bool succeeds) {
+  if (!succeeds) return Failure{Errc::not_found, "there is no such link, and never was one"};
+  return &first;
+}
+
 }  // namespace printed
 
 int main() {
@@ -78,5 +84,6 @@ int main() {
   printed::damage(printed::damaged);
   printed::damage(printed::damaged_text);
   const int seen = printed::look(printed::numbers, &printed::first);
-  std::_Exit(seen == 4 ? 0 : 1);
+  const bool given = printed::give(true) && !printed::give(false);
+  std::_Exit(seen == 4 && given ? 0 : 1);
 }

@@ -39,17 +39,23 @@ not_done is sluice::Result, failed = {code = sluice::Errc::closed, message = "th
 slot is Slot 5
 no_slot is Slot none
 seat is Seat 2
+returned is sluice::Result = {value = ADDRESS <printed::first>}
+returned is sluice::Result, failed = {code = sluice::Errc::not_found, message = "there is no such link, and never was one"}
 END
 }
 
 commands=(-ex "set width 0" -ex "source $printers" -ex "break look" -ex "run")
 while read -r expression _; do
+  [[ $expression != returned ]] || continue
   commands+=(-ex "echo $expression is\\040" -ex "output $expression" -ex 'echo \n')
 done < <(expected)
+commands+=(-ex "break give" -ex continue -ex finish -ex continue -ex finish)
 
 # -nx: no settings of the user. No debugging information from the network.
 printed=$(DEBUGINFOD_URLS='' gdb -nx -batch "${commands[@]}" "$program" 2>&1) || true
-diff <(expected) <(grep -E '^[a-z_]+ is ' <<<"$printed" | sed -E 's/0x[0-9a-f]{2,}/ADDRESS/g') || {
+found=$(sed -nE 's/^Value returned is \$[0-9]+ = /returned is /; s/0x[0-9a-f]{2,}/ADDRESS/g
+                 /^[a-z_]+ is /p' <<<"$printed")
+diff <(expected) - <<<"$found" || {
   echo "(< expected, > printed) gdb prints something else; everything it said:"
   echo "$printed"
   exit 1
