@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/container_words.hpp>
 #include <string>
 #include <utility>
@@ -21,8 +21,8 @@ std::string class_name(std::string_view function) {
 
 [[noreturn]] void refuse(const ContainerMap::Class& specimen_class, std::uint64_t offset,
                          const char* reason) {
-  abort_with(fmt::format("{} cannot be shared: at offset {} {}",
-                         class_name(specimen_class.function), offset, reason)
+  abort_with(format("{} cannot be shared: at offset {} {}", class_name(specimen_class.function),
+                    offset, reason)
                  .c_str());
 }
 

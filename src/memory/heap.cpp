@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
 #include <boost/interprocess/offset_ptr.hpp>
 #include <boost/interprocess/sync/mutex_family.hpp>
 #include <new>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/heap.hpp>
 
 namespace sluice {
@@ -52,8 +52,8 @@ Result<Heap> Heap::create(SharedFile& file, std::uint64_t offset) {
 
 Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignment) {
   if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > kMaxAlignment) {
-    return Failure{Errc::invalid_options, fmt::format("alignment {} is not a power of two up to {}",
-                                                      alignment, kMaxAlignment)};
+    return Failure{Errc::invalid_options,
+                   format("alignment {} is not a power of two up to {}", alignment, kMaxAlignment)};
   }
   if (bytes > file_->region().reserved_bytes()) return too_large(bytes);
   void* block = best_fit(manager_).allocate_aligned(bytes, alignment);
@@ -65,7 +65,7 @@ Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignmen
     }
     if (block == nullptr && !grown) {
       Failure failure = grown.failure();
-      failure.message = fmt::format("cannot allocate {} bytes: {}", bytes, failure.message);
+      failure.message = format("cannot allocate {} bytes: {}", bytes, failure.message);
       return failure;
     }
     if (block == nullptr) block = best_fit(manager_).allocate_aligned(bytes, alignment);
@@ -109,8 +109,8 @@ std::uint64_t Heap::free_bytes() const noexcept { return best_fit(manager_).get_
 
 Failure Heap::too_large(std::uint64_t bytes) const {
   return {Errc::no_address_space,
-          fmt::format("cannot allocate {} bytes in {}: {} bytes of address space are reserved",
-                      bytes, file_->path(), file_->region().reserved_bytes())};
+          format("cannot allocate {} bytes in {}: {} bytes of address space are reserved", bytes,
+                 file_->path(), file_->region().reserved_bytes())};
 }
 
 Result<void> Heap::grow(std::uint64_t block_bytes) {

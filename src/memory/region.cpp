@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/region.hpp>
 #include <sluice/platform/process.hpp>
 #include <utility>
@@ -31,9 +31,9 @@ namespace {
 
 Failure mapping_failure(const std::string& path, std::uint64_t bytes, int errno_value) {
   return {errno_value == ENOMEM || errno_value == EAGAIN ? Errc::no_address_space : Errc::system,
-          fmt::format("cannot map {}: {} bytes of address space needed: {}; raise RLIMIT_AS "
-                      "(ulimit -v) or, after mlockall, RLIMIT_MEMLOCK (ulimit -l)",
-                      path, bytes, std::strerror(errno_value))};
+          format("cannot map {}: {} bytes of address space needed: {}; raise RLIMIT_AS "
+                 "(ulimit -v) or, after mlockall, RLIMIT_MEMLOCK (ulimit -l)",
+                 path, bytes, std::strerror(errno_value))};
 }
 
 #ifdef SLUICE_ONE_MAPPING
@@ -111,8 +111,8 @@ Result<void> Region::extend(const File& file, const std::string& path, std::uint
   if (mapped_bytes <= mapped_bytes_) return {};
   if (mapped_bytes > reserved_bytes_) {
     return Failure{Errc::no_address_space,
-                   fmt::format("cannot map {}: {} bytes needed, {} bytes of address space reserved",
-                               path, mapped_bytes, reserved_bytes_)};
+                   format("cannot map {}: {} bytes needed, {} bytes of address space reserved",
+                          path, mapped_bytes, reserved_bytes_)};
   }
   const int protection = access_ == Access::read_write ? PROT_READ | PROT_WRITE : PROT_READ;
   void* piece = ::mmap(base_ + mapped_bytes_, mapped_bytes - mapped_bytes_, protection,
@@ -156,7 +156,7 @@ Result<Region> Region::map(const File& file, const std::string& path, Access acc
   region.fork_generation_ = fork_generation();
   if (mapped_bytes > mapping.mapped_bytes) {
     mapped_bytes = whole_pages(mapped_bytes);
-    const std::string writable = fmt::format("/proc/self/fd/{}", file.fd());
+    const std::string writable = format("/proc/self/fd/{}", file.fd());
     const int fd = ::open(writable.c_str(), O_RDWR | O_CLOEXEC);
     void* piece = ::mmap(mapping.base + mapping.mapped_bytes, mapped_bytes - mapping.mapped_bytes,
                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd < 0 ? file.fd() : fd,

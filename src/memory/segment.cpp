@@ -4,7 +4,6 @@
 //
 //   SegmentFile: header, name, first_chunk ─► NameChunk: next ─► NameChunk: next ─► 0
 //                                               entries            entries
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/heap.hpp>
 #include <sluice/memory/name_table.hpp>
 #include <sluice/memory/segment.hpp>
@@ -89,7 +89,7 @@ std::string owner_of(const Directory& directory, const std::string& key) {
   const auto file = open_file(directory, key, false);
   FileHeader header{};
   if (!file || ::pread(file->fd(), &header, sizeof header, 0) != sizeof header) return "its owner";
-  return fmt::format("its owner, process {},", header.pid);
+  return format("its owner, process {},", header.pid);
 }
 
 /// Names the new file, after removing one that a dead creator left. Errc::not_found: the directory
@@ -106,9 +106,9 @@ Result<void> claim(SharedFile& file, const Directory& directory, const std::stri
     if (*removed) continue;
     if (++looks == kLooks) {
       return Failure{Errc::already_exists,
-                     fmt::format("segment '{}' exists already in {}, and {} is alive; open it, or "
-                                 "choose another name",
-                                 name, directory.path, owner_of(directory, key))};
+                     format("segment '{}' exists already in {}, and {} is alive; open it, or "
+                            "choose another name",
+                            name, directory.path, owner_of(directory, key))};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -118,8 +118,8 @@ Result<void> claim(SharedFile& file, const Directory& directory, const std::stri
 Result<void> check_reserve(std::uint64_t reserve_bytes) {
   if (reserve_bytes >= sizeof(SegmentFile) && reserve_bytes <= kMaxReservedBytes) return {};
   return Failure{Errc::invalid_options,
-                 fmt::format("reserve_bytes is {}; {} to {} are possible", reserve_bytes,
-                             sizeof(SegmentFile), kMaxReservedBytes)};
+                 format("reserve_bytes is {}; {} to {} are possible", reserve_bytes,
+                        sizeof(SegmentFile), kMaxReservedBytes)};
 }
 
 }  // namespace
@@ -212,9 +212,8 @@ Result<void> Segment::State::make(SegmentOptions segment_options) {
 Result<void> Segment::State::open() {
   auto opened = open_domain_directory(options, "segments");
   const auto not_found = [&](std::string_view why) {
-    return Failure{Errc::not_found,
-                   fmt::format("there is no segment '{}' in domain '{}' below {}{}", name,
-                               options.domain, options.root, why)};
+    return Failure{Errc::not_found, format("there is no segment '{}' in domain '{}' below {}{}",
+                                           name, options.domain, options.root, why)};
   };
   if (!opened) return opened.error() == Errc::not_found ? not_found("") : opened.failure();
   directory = std::move(*opened);
@@ -223,13 +222,13 @@ Result<void> Segment::State::open() {
   file = std::move(*found);
   const std::uint64_t name_bytes = words().name_bytes;
   if (name_bytes > kMaxNameBytes) {
-    return Failure{Errc::corrupted, fmt::format("{} has a name of {} bytes, at most {} are "
-                                                "possible; remove it",
-                                                file.path(), name_bytes, kMaxNameBytes)};
+    return Failure{Errc::corrupted, format("{} has a name of {} bytes, at most {} are "
+                                           "possible; remove it",
+                                           file.path(), name_bytes, kMaxNameBytes)};
   }
   if (std::string_view(words().name, name_bytes) != name) return not_found("");
   if (is_locked(file.file())) return {};
-  return not_found(fmt::format("; process {} made one and is gone", file.header().pid));
+  return not_found(format("; process {} made one and is gone", file.header().pid));
 }
 
 Result<bool> Segment::State::reaches(std::uint64_t offset, std::uint64_t bytes) {
@@ -260,8 +259,8 @@ Result<NameEntry*> Segment::State::take_entry() {
 Result<std::optional<NamedObject>> Segment::State::search(std::string_view object) {
   const auto corrupted = [&](const char* what, std::uint64_t offset) {
     return Failure{Errc::corrupted,
-                   fmt::format("{}: {} at offset {}, outside of the {} bytes that there are",
-                               file.path(), what, offset, file.region().mapped_bytes())};
+                   format("{}: {} at offset {}, outside of the {} bytes that there are",
+                          file.path(), what, offset, file.region().mapped_bytes())};
   };
   const std::uint64_t name_hash = hash_of(object);
   // acquire: pairs with the release in `take_entry`; a chunk's `next` is as old as the chunk.
@@ -323,17 +322,16 @@ Result<Segment> Segment::open(std::string_view name, RootOptions options) noexce
 bool Segment::usable(bool for_writing) noexcept {
   if (state_ == nullptr) return false;
   if (state_->generation != fork_generation()) {
-    state_->failure = {Errc::forked, fmt::format("segment '{}' belongs to the parent process; a "
-                                                 "forked child opens it for itself",
-                                                 state_->name)};
+    state_->failure = {Errc::forked, format("segment '{}' belongs to the parent process; a "
+                                            "forked child opens it for itself",
+                                            state_->name)};
     return false;
   }
   if (for_writing && !state_->is_creator) {
-    state_->failure = {
-        Errc::no_permission,
-        fmt::format("segment '{}' was opened, which is for reading; only the process "
-                    "that created it builds and destroys objects",
-                    state_->name)};
+    state_->failure = {Errc::no_permission,
+                       format("segment '{}' was opened, which is for reading; only the process "
+                              "that created it builds and destroys objects",
+                              state_->name)};
     return false;
   }
   return true;
@@ -359,22 +357,21 @@ void* Segment::allocate(const std::string_view* name, const Type& type,
     block.name = *name;
     if (auto ok = check_name("object", *name); !ok) return fail(ok.failure());
     if (state.names.contains(block.name)) {
-      return fail(
-          {Errc::already_exists,
-           fmt::format("segment '{}' has an object '{}' already; destroy it first, or choose "
-                       "another name",
-                       state.name, *name)});
+      return fail({Errc::already_exists,
+                   format("segment '{}' has an object '{}' already; destroy it first, or choose "
+                          "another name",
+                          state.name, *name)});
     }
   }
   const std::uint64_t reserved = state.file.region().reserved_bytes();
   if (count > reserved / type.bytes) {
     return fail({Errc::no_address_space,
-                 fmt::format("segment '{}' has no room for {} objects of {} bytes: {} bytes of "
-                             "address space are reserved; create it with a larger reserve_bytes",
-                             state.name, count, type.bytes, reserved)});
+                 format("segment '{}' has no room for {} objects of {} bytes: {} bytes of "
+                        "address space are reserved; create it with a larger reserve_bytes",
+                        state.name, count, type.bytes, reserved)});
   }
   const auto explain = [&](Failure failure) {
-    failure.message = fmt::format("segment '{}': {}", state.name, failure.message);
+    failure.message = format("segment '{}': {}", state.name, failure.message);
     if (failure.code == Errc::no_address_space) {
       failure.message += "; create it with a larger reserve_bytes";
     }
@@ -413,16 +410,16 @@ bool Segment::withdraw(void* memory, const Type& type, std::uint64_t& count) noe
   const std::uint64_t offset = state_->offset_of(memory);
   const auto found = state_->blocks.find(offset);
   if (found == state_->blocks.end()) {
-    abort_with(fmt::format("Segment::destroy: no object of segment '{}' begins at {}, or it is "
-                           "destroyed already",
-                           state_->name, memory)
+    abort_with(format("Segment::destroy: no object of segment '{}' begins at {:#x}, or it is "
+                      "destroyed already",
+                      state_->name, reinterpret_cast<std::uintptr_t>(memory))
                    .c_str());
   }
   const State::Block& block = found->second;
   if (block.type_hash != hash_of(type_name(type.spelling))) {
-    abort_with(fmt::format("Segment::destroy: an object of segment '{}' was built as {} and is "
-                           "destroyed as {}",
-                           state_->name, block.type, type_name(type.spelling))
+    abort_with(format("Segment::destroy: an object of segment '{}' was built as {} and is "
+                      "destroyed as {}",
+                      state_->name, block.type, type_name(type.spelling))
                    .c_str());
   }
   if (block.entry != nullptr) write_entry(*block.entry, {});
@@ -453,24 +450,22 @@ const void* Segment::look_up(std::string_view name, const Type& type,
   if (!searched) return fail(searched.failure());
   if (!*searched) {
     return fail({Errc::not_found,
-                 fmt::format("segment '{}' has no object '{}'", state.name, name.substr(0, 256))});
+                 format("segment '{}' has no object '{}'", state.name, name.substr(0, 256))});
   }
   const NamedObject& found = **searched;
   const std::string wanted = type_name(type.spelling);
   if (found.type_hash != hash_of(wanted) || found.element_bytes != type.bytes ||
       found.alignment != type.alignment) {
-    return fail(
-        {Errc::type_mismatch,
-         fmt::format("object '{}' of segment '{}' is a {} ({} bytes, alignment {}), not a {} "
-                     "({} bytes, alignment {})",
-                     name, state.name, found.type, found.element_bytes, found.alignment, wanted,
-                     type.bytes, type.alignment)});
+    return fail({Errc::type_mismatch,
+                 format("object '{}' of segment '{}' is a {} ({} bytes, alignment {}), not a {} "
+                        "({} bytes, alignment {})",
+                        name, state.name, found.type, found.element_bytes, found.alignment, wanted,
+                        type.bytes, type.alignment)});
   }
   if (found.offset % type.alignment != 0) {
-    return fail(
-        {Errc::corrupted, fmt::format("object '{}' of segment '{}' lies at offset {}, which "
-                                      "is no multiple of {}",
-                                      name, state.name, found.offset, type.alignment)});
+    return fail({Errc::corrupted, format("object '{}' of segment '{}' lies at offset {}, which "
+                                         "is no multiple of {}",
+                                         name, state.name, found.offset, type.alignment)});
   }
   // What the object points to was there before it was named; by now it is mapped too.
   if (!state.is_creator) {
@@ -484,11 +479,10 @@ bool Segment::holds_containers(std::string_view name, const ContainerMap& map,
                                const void* object) noexcept {
   const Region& region = state_->file.region();
   if (check_containers(map, object, region.data(), region.mapped_bytes())) return true;
-  state_->failure = {
-      Errc::corrupted,
-      fmt::format("object '{}' in segment '{}' has a container that leads outside of "
-                  "the {} bytes that there are",
-                  name, state_->name, region.mapped_bytes())};
+  state_->failure = {Errc::corrupted,
+                     format("object '{}' in segment '{}' has a container that leads outside of "
+                            "the {} bytes that there are",
+                            name, state_->name, region.mapped_bytes())};
   return false;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/shared_file.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
@@ -99,10 +99,9 @@ Result<void> SharedFile::grow_to(std::uint64_t bytes) {
   const std::uint64_t present = region_.mapped_bytes();
   if (bytes <= present) return {};
   if (bytes > region_.reserved_bytes()) {
-    return Failure{
-        Errc::no_address_space,
-        fmt::format("{} cannot grow: {} bytes needed, {} bytes of address space reserved", path_,
-                    bytes, region_.reserved_bytes())};
+    return Failure{Errc::no_address_space,
+                   format("{} cannot grow: {} bytes needed, {} bytes of address space reserved",
+                          path_, bytes, region_.reserved_bytes())};
   }
   File& file = unlinked_ ? unlinked_->file() : file_;
   if (auto reserved = reserve(file, present, bytes, path_); !reserved) return reserved;
@@ -118,36 +117,35 @@ Result<void> SharedFile::follow_growth(const File& file) {
 Result<void> check_header(const FileHeader& header, FileKind kind, std::uint64_t file_bytes,
                           std::uint64_t least_bytes, const std::string& path) {
   const auto corrupted = [&](const std::string& what) {
-    return Failure{Errc::corrupted, fmt::format("{} {}; remove it", path, what)};
+    return Failure{Errc::corrupted, format("{} {}; remove it", path, what)};
   };
   if (file_bytes < sizeof(FileHeader) || header.magic != FileHeader::kMagic) {
     return corrupted(
-        fmt::format("is not a file of this library ({} bytes, wrong magic number)", file_bytes));
+        format("is not a file of this library ({} bytes, wrong magic number)", file_bytes));
   }
   if (header.byte_order != FileHeader::kByteOrder || header.word_bytes != sizeof(void*)) {
-    return Failure{Errc::version_mismatch,
-                   fmt::format("{} was made with {}-byte words and byte order {:#06x}, this build "
-                               "needs {} and {:#06x}",
-                               path, header.word_bytes, header.byte_order, sizeof(void*),
-                               FileHeader::kByteOrder)};
+    return Failure{
+        Errc::version_mismatch,
+        format("{} was made with {}-byte words and byte order {:#06x}, this build "
+               "needs {} and {:#06x}",
+               path, header.word_bytes, header.byte_order, sizeof(void*), FileHeader::kByteOrder)};
   }
   if (header.layout_version != FileHeader::kLayoutVersion) {
     return Failure{Errc::version_mismatch,
-                   fmt::format("{} was made by layout {}, this build reads {}; rebuild one of the "
-                               "two programs",
-                               path, header.layout_version, FileHeader::kLayoutVersion)};
+                   format("{} was made by layout {}, this build reads {}; rebuild one of the "
+                          "two programs",
+                          path, header.layout_version, FileHeader::kLayoutVersion)};
   }
   if (header.kind != kind) {
-    return corrupted(fmt::format("has kind {} where {} is needed", static_cast<int>(header.kind),
-                                 static_cast<int>(kind)));
+    return corrupted(format("has kind {} where {} is needed", static_cast<int>(header.kind),
+                            static_cast<int>(kind)));
   }
   if (file_bytes < least_bytes) {
-    return corrupted(
-        fmt::format("is truncated: {} bytes, at least {} needed", file_bytes, least_bytes));
+    return corrupted(format("is truncated: {} bytes, at least {} needed", file_bytes, least_bytes));
   }
   if (header.reserved_bytes > kMaxReservedBytes) {
-    return corrupted(fmt::format("asks for {} bytes of address space, at most {} are sensible",
-                                 header.reserved_bytes, kMaxReservedBytes));
+    return corrupted(format("asks for {} bytes of address space, at most {} are sensible",
+                            header.reserved_bytes, kMaxReservedBytes));
   }
   return {};
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/slot_pool.hpp>
 
 namespace sluice {
@@ -101,9 +101,9 @@ Result<std::byte*> SlotPool::resize(std::uint32_t slot, std::uint64_t count) {
   std::byte* const base = file_->region().data();
   if (layout_.bytes != 0 && count > file_->region().reserved_bytes() / layout_.bytes) {
     return Failure{Errc::no_address_space,
-                   fmt::format("cannot loan {} elements of {} bytes: {} bytes of address space are "
-                               "reserved; raise heap_bytes",
-                               count, layout_.bytes, file_->region().reserved_bytes())};
+                   format("cannot loan {} elements of {} bytes: {} bytes of address space are "
+                          "reserved; raise heap_bytes",
+                          count, layout_.bytes, file_->region().reserved_bytes())};
   }
   const std::uint64_t bytes = count * layout_.bytes;
   if (bytes > block_bytes_[slot] || words.offset == 0) {
@@ -139,17 +139,16 @@ void SlotPool::destroy(std::uint32_t slot) noexcept {
 }
 
 Failure PeerSlots::broken(const std::string& what) const {
-  return {Errc::corrupted,
-          fmt::format("{} {}; its owner is broken, restart it", file_->path(), what)};
+  return {Errc::corrupted, format("{} {}; its owner is broken, restart it", file_->path(), what)};
 }
 
 Result<void> PeerSlots::connect() {
   const SlotTable& table = *table_;
   if (table.payload_bytes != layout_.bytes || table.payload_alignment != layout_.alignment ||
       table.shape != layout_.shape || table.payload_offset != payload_offset(layout_)) {
-    return broken(fmt::format("has payloads of {} bytes aligned to {}, needed are {} and {}",
-                              table.payload_bytes, table.payload_alignment, layout_.bytes,
-                              layout_.alignment));
+    return broken(format("has payloads of {} bytes aligned to {}, needed are {} and {}",
+                         table.payload_bytes, table.payload_alignment, layout_.bytes,
+                         layout_.alignment));
   }
   if (!learn()) return failure_;
   return {};
@@ -168,7 +167,7 @@ bool PeerSlots::learn() noexcept {
   for (std::uint64_t slot = payloads_.size(); slot < slots; ++slot) {
     const auto number = static_cast<std::uint32_t>(slot);
     if (slot >= UINT32_MAX || SlotTable::chunk_of(number) >= SlotTable::kChunks) {
-      failure_ = broken(fmt::format("has {} slots", slots));
+      failure_ = broken(format("has {} slots", slots));
       return false;
     }
     const std::uint32_t chunk = SlotTable::chunk_of(number);
@@ -185,7 +184,7 @@ bool PeerSlots::learn() noexcept {
             .load(std::memory_order_relaxed);
     if ((offset + payload_offset(layout_)) % payload_alignment(layout_) != 0 ||
         !is_inside(offset, bytes)) {
-      failure_ = broken(fmt::format("has slot {} outside the file", slot));
+      failure_ = broken(format("has slot {} outside the file", slot));
       return false;
     }
     payloads_.push_back(file_->region().data() + offset + payload_offset(layout_));
@@ -214,8 +213,8 @@ PeerSlots::Payload PeerSlots::look_into(const std::byte* payload) noexcept {
   if (words.count > file_->region().reserved_bytes() / std::max<std::uint64_t>(layout_.bytes, 1) ||
       words.offset % layout_.alignment != 0 ||
       !is_inside(words.offset, words.count * layout_.bytes)) {
-    failure_ = broken(fmt::format("has a slice of {} elements at {}, outside the file", words.count,
-                                  words.offset));
+    failure_ = broken(
+        format("has a slice of {} elements at {}, outside the file", words.count, words.offset));
     return {};
   }
   return {file_->region().data() + words.offset, words.count};

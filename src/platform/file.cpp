@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <dirent.h>
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -9,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <sluice/core/format.hpp>
 #include <sluice/platform/file.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
@@ -66,10 +66,10 @@ Result<Directory> checked(Directory directory, OwnedBy owner) {
   if (trusted) return directory;
   return Failure{
       Errc::no_permission,
-      fmt::format("directory {} belongs to user {}, but user {} needs one of {}; remove it or "
-                  "choose another SLUICE_ROOT",
-                  directory.path, status.st_uid, self,
-                  owner == OwnedBy::self ? "its own" : "its own, of root, or a sticky one")};
+      format("directory {} belongs to user {}, but user {} needs one of {}; remove it or "
+             "choose another SLUICE_ROOT",
+             directory.path, status.st_uid, self,
+             owner == OwnedBy::self ? "its own" : "its own, of root, or a sticky one")};
 }
 
 Result<Directory> open_checked(int at, const char* name, std::string path, int flags,
@@ -80,7 +80,7 @@ Result<Directory> open_checked(int at, const char* name, std::string path, int f
     const int error = errno;
     if (error == ELOOP || error == ENOTDIR) {
       return Failure{Errc::corrupted,
-                     fmt::format("{} should be a directory and is not; remove it", directory.path)};
+                     format("{} should be a directory and is not; remove it", directory.path)};
     }
     return system_failure("open directory", directory.path, error);
   }
@@ -146,9 +146,9 @@ bool is_dead_pipe(const Directory& directory, const std::string& name) noexcept 
 }
 
 Failure system_failure(const char* action, const std::string& path, int errno_value) {
-  std::string message = fmt::format("cannot {} {}: {}", action, path, std::strerror(errno_value));
+  std::string message = format("cannot {} {}: {}", action, path, std::strerror(errno_value));
   if (errno_value == EMFILE) message += "; raise RLIMIT_NOFILE (ulimit -n)";
-  if (errno_value == EACCES) message += fmt::format(" (user {})", ::geteuid());
+  if (errno_value == EACCES) message += format(" (user {})", ::geteuid());
   return {cause_of(errno_value), std::move(message)};
 }
 
@@ -193,7 +193,7 @@ Result<File> open_file(const Directory& directory, const std::string& name, bool
     const int error = errno;
     if (error == ELOOP) {
       return Failure{Errc::corrupted,
-                     fmt::format("{} is a symbolic link; remove it", directory.path_of(name))};
+                     format("{} is a symbolic link; remove it", directory.path_of(name))};
     }
     return system_failure("open", directory.path_of(name), error);
   }
@@ -201,7 +201,7 @@ Result<File> open_file(const Directory& directory, const std::string& name, bool
   if (!status) return status.failure();
   if (!status->regular) {
     return Failure{Errc::corrupted,
-                   fmt::format("{} is not a regular file; remove it", directory.path_of(name))};
+                   format("{} is not a regular file; remove it", directory.path_of(name))};
   }
   return file;
 }
@@ -235,7 +235,7 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
   Failure failure = system_failure("reserve memory for", path, error);
   struct statvfs system {};
   if (failure.code == Errc::no_memory && ::fstatvfs(file.fd(), &system) == 0) {
-    failure.message += fmt::format(
+    failure.message += format(
         ": {} bytes needed, {} bytes free of {} in the file system; free some, enlarge it (mount "
         "-o "
         "remount,size=...) or set SLUICE_ROOT to another",
@@ -254,7 +254,7 @@ Result<NewFile> NewFile::create(const Directory& directory, mode_t mode) {
   }
   if (error == EOPNOTSUPP || error == EISDIR || error == EINVAL) {
     created.directory_fd_ = directory.fd();
-    created.temporary_name_ = fmt::format("{}{:016x}", kTemporaryPrefix, random_number());
+    created.temporary_name_ = format("{}{:016x}", kTemporaryPrefix, random_number());
     created.file_ = File(::openat(directory.fd(), created.temporary_name_.c_str(),
                                   O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, mode));
     error = created.file_.is_open() ? 0 : errno;
@@ -268,7 +268,7 @@ Result<NewFile> NewFile::create(const Directory& directory, mode_t mode) {
 Result<NewFile> new_pipe(const Directory& directory, mode_t mode) {
   NewFile created;
   created.directory_fd_ = directory.fd();
-  created.temporary_name_ = fmt::format("{}{:016x}", kTemporaryPrefix, random_number());
+  created.temporary_name_ = format("{}{:016x}", kTemporaryPrefix, random_number());
   const char* name = created.temporary_name_.c_str();
   int error = ::mkfifoat(directory.fd(), name, mode) == 0 ? 0 : errno;
   if (error != 0) {
@@ -302,7 +302,7 @@ NewFile::~NewFile() {
 Result<void> NewFile::link(const Directory& directory, const std::string& name) {
   int outcome = 0;
   if (temporary_name_.empty()) {
-    const std::string self = fmt::format("/proc/self/fd/{}", file_.fd());
+    const std::string self = format("/proc/self/fd/{}", file_.fd());
     outcome = ::linkat(AT_FDCWD, self.c_str(), directory.fd(), name.c_str(), AT_SYMLINK_FOLLOW);
   } else {
     outcome = static_cast<int>(::syscall(SYS_renameat2, directory.fd(), temporary_name_.c_str(),

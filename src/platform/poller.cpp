@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include <cerrno>
 #include <climits>
 #include <ctime>
+#include <sluice/core/format.hpp>
 #include <sluice/platform/poller.hpp>
 
 namespace sluice {
@@ -40,12 +40,12 @@ Result<void> Poller::add(int fd, std::uint32_t events, std::uint64_t tag) {
   event.data.u64 = tag;
   if (::epoll_ctl(file_.fd(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
   const int error = errno;
-  Failure failure = system_failure("wait for", fmt::format("descriptor {}", fd), error);
+  Failure failure = system_failure("wait for", format("descriptor {}", fd), error);
   if (error == EPERM) {  // no matter of permissions
     failure = {Errc::system,
-               fmt::format("descriptor {} is of a kind that is always ready, such as a file; it "
-                           "cannot be waited for",
-                           fd)};
+               format("descriptor {} is of a kind that is always ready, such as a file; it "
+                      "cannot be waited for",
+                      fd)};
   }
   return failure;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <sluice/core/format.hpp>
 #include <sluice/platform/root.hpp>
 
 namespace sluice {
@@ -49,29 +49,28 @@ Result<RootOptions> resolve(RootOptions options) {
   });
   if (!plain || domain.front() == '.' || domain.size() > kMaxDomainBytes) {
     return Failure{Errc::invalid_name,
-                   fmt::format("domain '{}' is not a name of 1 to {} letters, digits, '_', '-' and "
-                               "'.' that does not begin with '.'",
-                               plain ? domain : "?", kMaxDomainBytes)};
+                   format("domain '{}' is not a name of 1 to {} letters, digits, '_', '-' and "
+                          "'.' that does not begin with '.'",
+                          plain ? domain : "?", kMaxDomainBytes)};
   }
   return options;
 }
 
 Result<void> check_name(std::string_view what, std::string_view name) {
   if (name.empty()) {
-    return Failure{Errc::invalid_name, fmt::format("a {} name is empty; give it 1 to {} characters",
-                                                   what, kMaxNameBytes)};
+    return Failure{Errc::invalid_name,
+                   format("a {} name is empty; give it 1 to {} characters", what, kMaxNameBytes)};
   }
   if (name.size() > kMaxNameBytes) {
-    return Failure{Errc::invalid_name,
-                   fmt::format("a {} name is {} bytes long, at most {} are allowed", what,
-                               name.size(), kMaxNameBytes)};
+    return Failure{Errc::invalid_name, format("a {} name is {} bytes long, at most {} are allowed",
+                                              what, name.size(), kMaxNameBytes)};
   }
   for (std::size_t i = 0; i < name.size(); ++i) {
     if (name[i] > ' ' && name[i] <= '~') continue;
     return Failure{Errc::invalid_name,
-                   fmt::format("a {} name has byte {:#04x} at position {}; printable ASCII without "
-                               "blanks is allowed",
-                               what, static_cast<unsigned char>(name[i]), i)};
+                   format("a {} name has byte {:#04x} at position {}; printable ASCII without "
+                          "blanks is allowed",
+                          what, static_cast<unsigned char>(name[i]), i)};
   }
   return {};
 }
@@ -82,7 +81,7 @@ std::uint64_t hash_of(std::string_view text) noexcept {
   return hash;
 }
 
-std::string key_of(std::string_view name) { return fmt::format("{:016x}", hash_of(name)); }
+std::string key_of(std::string_view name) { return format("{:016x}", hash_of(name)); }
 
 mode_t directory_mode(Access access) noexcept {
   return access == Access::owner ? 0700 : access == Access::group ? 03770 : 01777;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
+#include <sluice/core/format.hpp>
 #include <sluice/reflect/schema.hpp>
 
 namespace sluice {
@@ -53,7 +53,7 @@ std::string shortened(std::string name) {
   if (name.size() <= kMaxTypeNameBytes) return name;
   std::uint64_t hash = 14695981039346656037U;  // FNV-1a
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  const std::string tail = fmt::format("~{:016x}", hash);
+  const std::string tail = format("~{:016x}", hash);
   name.resize(kMaxTypeNameBytes - tail.size());
   return name + tail;
 }
@@ -214,20 +214,25 @@ std::string_view last_part(const Field& field) {
 }
 
 std::string extents_text(const Field& field) {
-  return field.extents.empty() ? "-" : fmt::format("{}", fmt::join(field.extents, "x"));
+  std::string text;
+  for (const std::uint64_t extent : field.extents) {
+    if (!text.empty()) text += 'x';
+    text += std::to_string(extent);
+  }
+  return text.empty() ? "-" : text;
 }
 
 }  // namespace
 
 std::string encode(const Schema& schema) {
   std::string text =
-      fmt::format("{}{}\n{} {} {} {}:{}\n", kFormat, kVersion, schema.bytes, schema.alignment,
-                  schema.fields.size(), schema.type_name.size(), schema.type_name);
+      format("{}{}\n{} {} {} {}:{}\n", kFormat, kVersion, schema.bytes, schema.alignment,
+             schema.fields.size(), schema.type_name.size(), schema.type_name);
   for (const Field& field : schema.fields) {
     const std::string_view name = last_part(field);
-    fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {}:{} {}:{}\n", field.depth,
-                   to_string(field.type), field.offset, field.element_bytes, field.alignment,
-                   extents_text(field), name.size(), name, field.type_name.size(), field.type_name);
+    text += format("{} {} {} {} {} {} {}:{} {}:{}\n", field.depth, to_string(field.type),
+                   field.offset, field.element_bytes, field.alignment, extents_text(field),
+                   name.size(), name, field.type_name.size(), field.type_name);
   }
   return text;
 }
@@ -336,7 +341,7 @@ struct Enclosing {
 
 Result<Schema> decode(std::string_view text) {
   if (text.size() > kMaxSchemaBytes) {
-    return corrupted(fmt::format("{} bytes, the limit is {}", text.size(), kMaxSchemaBytes));
+    return corrupted(format("{} bytes, the limit is {}", text.size(), kMaxSchemaBytes));
   }
   Parser parser{text};
   parser.expect(kFormat);
@@ -345,9 +350,9 @@ Result<Schema> decode(std::string_view text) {
   if (parser.failed()) return corrupted("it does not begin as one");
   if (version != kVersion) {
     return Failure{Errc::version_mismatch,
-                   fmt::format("the service describes its payload type in version {} of the "
-                               "format, this build reads version {}",
-                               version, kVersion)};
+                   format("the service describes its payload type in version {} of the "
+                          "format, this build reads version {}",
+                          version, kVersion)};
   }
 
   Schema schema;
@@ -362,7 +367,7 @@ Result<Schema> decode(std::string_view text) {
   if (parser.failed()) return corrupted("malformed in line 2");
   if (!is_alignment(schema.alignment)) return corrupted("an alignment is no power of two");
   if (field_count > kMaxFields) {
-    return corrupted(fmt::format("{} fields, the limit is {}", field_count, kMaxFields));
+    return corrupted(format("{} fields, the limit is {}", field_count, kMaxFields));
   }
 
   std::vector<Enclosing> enclosing{{"", 0, schema.bytes}};
@@ -384,22 +389,22 @@ Result<Schema> decode(std::string_view text) {
     parser.expect(" ");
     field.type_name = parser.name();
     parser.expect("\n");
-    if (parser.failed()) return corrupted(fmt::format("malformed in line {}", i + 3));
+    if (parser.failed()) return corrupted(format("malformed in line {}", i + 3));
 
     if (depth >= enclosing.size() || depth > kMaxFieldDepth) {
-      return corrupted(fmt::format("field {} is a member of what is no record", i));
+      return corrupted(format("field {} is a member of what is no record", i));
     }
     enclosing.resize(static_cast<std::size_t>(depth) + 1);
     const Enclosing& around = enclosing.back();
     if (!is_alignment(field.alignment) || !has_right_size(field) ||
         has_type_name(field.type) == field.type_name.empty() ||
         field.name.find('.') != std::string::npos) {
-      return corrupted(fmt::format("field {} has impossible properties", i));
+      return corrupted(format("field {} has impossible properties", i));
     }
     const std::optional<std::uint64_t> bytes = total_bytes(field);
     if (!bytes || field.offset < around.begin || field.offset > around.end ||
         *bytes > around.end - field.offset) {
-      return corrupted(fmt::format("field {} lies outside of its record or the payload", i));
+      return corrupted(format("field {} lies outside of its record or the payload", i));
     }
     field.depth = static_cast<std::uint32_t>(depth);
     field.name = around.path + field.name;
@@ -419,16 +424,16 @@ namespace {
 std::string described(const Field& field) {
   std::string text{to_string(field.type)};
   if (!field.type_name.empty()) text += ' ' + field.type_name;
-  for (const std::uint64_t extent : field.extents) text += fmt::format("[{}]", extent);
+  for (const std::uint64_t extent : field.extents) text += format("[{}]", extent);
   if (kTypes[static_cast<std::size_t>(field.type)].bytes == 0) {
-    text += fmt::format(" of {} bytes", field.element_bytes);
+    text += format(" of {} bytes", field.element_bytes);
   }
-  return text + fmt::format(" at offset {}", field.offset);
+  return text + format(" at offset {}", field.offset);
 }
 
 /// 'heading', or "3" where the name is unknown.
 std::string label(const Field& field, std::size_t index) {
-  return last_part(field).empty() ? fmt::format("{}", index) : fmt::format("'{}'", field.name);
+  return last_part(field).empty() ? format("{}", index) : format("'{}'", field.name);
 }
 
 /// Splits at `separator`, but not inside of brackets.
@@ -496,17 +501,17 @@ std::string field_difference(const Field& expected, const Field& found, std::siz
   std::string there = described(found);
   if (same_name(expected, found) && here == there) {
     const bool depth = expected.alignment == found.alignment;
-    here += depth ? fmt::format(" and depth {}", expected.depth)
-                  : fmt::format(" aligned to {}", expected.alignment);
-    there += depth ? fmt::format(" and depth {}", found.depth)
-                   : fmt::format(" aligned to {}", found.alignment);
+    here += depth ? format(" and depth {}", expected.depth)
+                  : format(" aligned to {}", expected.alignment);
+    there +=
+        depth ? format(" and depth {}", found.depth) : format(" aligned to {}", found.alignment);
   }
   if (!same_name(expected, found)) {
-    return fmt::format("field {} is {}, {} here, {}, {} in the service", index,
-                       label(expected, index), here, label(found, index), there);
+    return format("field {} is {}, {} here, {}, {} in the service", index, label(expected, index),
+                  here, label(found, index), there);
   }
   const Field& named = last_part(expected).empty() ? found : expected;
-  return fmt::format("field {} is {} here, {} in the service", label(named, index), here, there);
+  return format("field {} is {} here, {} in the service", label(named, index), here, there);
 }
 
 std::optional<std::string> layout_difference(const Schema& expected, const Schema& found) {
@@ -519,20 +524,18 @@ std::optional<std::string> layout_difference(const Schema& expected, const Schem
     }
   }
   if (expected.fields.size() > common) {
-    return fmt::format("field {} is only here, not in the service",
-                       label(expected.fields[common], common));
+    return format("field {} is only here, not in the service",
+                  label(expected.fields[common], common));
   }
   if (found.fields.size() > common) {
-    return fmt::format("field {} is only in the service, not here",
-                       label(found.fields[common], common));
+    return format("field {} is only in the service, not here", label(found.fields[common], common));
   }
   if (expected.bytes != found.bytes) {
-    return fmt::format("the payload has {} bytes here, {} in the service", expected.bytes,
-                       found.bytes);
+    return format("the payload has {} bytes here, {} in the service", expected.bytes, found.bytes);
   }
   if (expected.alignment != found.alignment) {
-    return fmt::format("the payload is aligned to {} bytes here, to {} in the service",
-                       expected.alignment, found.alignment);
+    return format("the payload is aligned to {} bytes here, to {} in the service",
+                  expected.alignment, found.alignment);
   }
   return std::nullopt;
 }
@@ -542,8 +545,8 @@ std::optional<std::string> layout_difference(const Schema& expected, const Schem
 std::optional<std::string> difference(const Schema& expected, const Schema& found) {
   auto layout = layout_difference(expected, found);
   if (same_type_name(expected.type_name, found.type_name)) return layout;
-  return fmt::format("the payload type is '{}' here, '{}' in the service{}{}", expected.type_name,
-                     found.type_name, layout ? "; " : "", layout.value_or(""));
+  return format("the payload type is '{}' here, '{}' in the service{}{}", expected.type_name,
+                found.type_name, layout ? "; " : "", layout.value_or(""));
 }
 
 }  // namespace sluice

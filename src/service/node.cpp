@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <sluice/core/format.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/service/node.hpp>
@@ -17,7 +17,7 @@ constexpr int kAttempts =
 
 }  // namespace
 
-std::string node_file_name(std::uint64_t id) { return fmt::format("{:016x}", id); }
+std::string node_file_name(std::uint64_t id) { return format("{:016x}", id); }
 
 Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name,
                                                            const RootOptions& options) {
@@ -66,11 +66,10 @@ Result<void> NodeState::check_locks() const {
   const auto again = open_file(nodes_, node_file_name(id_), false);
   if (!again) return again.failure();
   if (is_locked(*again)) return {};
-  return Failure{
-      Errc::locks_unsupported,
-      fmt::format("a lock on {} is not seen through a second descriptor; set SLUICE_ROOT "
-                  "to a directory on a local file system such as tmpfs",
-                  nodes_.path_of(node_file_name(id_)))};
+  return Failure{Errc::locks_unsupported,
+                 format("a lock on {} is not seen through a second descriptor; set SLUICE_ROOT "
+                        "to a directory on a local file system such as tmpfs",
+                        nodes_.path_of(node_file_name(id_)))};
 }
 
 bool NodeState::is_forked() const noexcept { return fork_generation_ != fork_generation(); }
@@ -91,7 +90,7 @@ Node::Node(std::string_view name, const NodeOptions& options) {
 Result<Node> Node::create(std::string_view name, const NodeOptions& options) noexcept {
   auto state = NodeState::create(name, options);
   if (!state) {
-    return Failure{state.error(), fmt::format("node '{}': {}", name, state.failure().message)};
+    return Failure{state.error(), format("node '{}': {}", name, state.failure().message)};
   }
   return Node(std::move(*state));
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <sluice/core/format.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
@@ -49,7 +49,7 @@ std::string_view to_string(Pattern pattern) noexcept {
 }
 
 std::string service_key(Pattern pattern, std::string_view name) {
-  return key_of(fmt::format("{}:{}", to_string(pattern), name));
+  return key_of(format("{}:{}", to_string(pattern), name));
 }
 
 Result<ServiceDescription> describe(const SharedFile& file) {
@@ -63,16 +63,16 @@ Result<ServiceDescription> describe(const SharedFile& file) {
       !file.region().contains(ServiceFile::kTextOffset, text_bytes)) {
     return Failure{
         Errc::corrupted,
-        fmt::format("{} is truncated or scribbled on: {} + {} + {} bytes of text in {}; remove it",
-                    file.path(), name_bytes, schema_bytes, response_bytes,
-                    file.region().mapped_bytes())};
+        format("{} is truncated or scribbled on: {} + {} + {} bytes of text in {}; remove it",
+               file.path(), name_bytes, schema_bytes, response_bytes,
+               file.region().mapped_bytes())};
   }
   // Copied before it is looked at: the file is its creator's.
   const std::string text(file.region().at<char>(ServiceFile::kTextOffset), text_bytes);
   ServiceDescription description{
       .pattern = words.pattern, .name = text.substr(0, name_bytes), .schema = {}};
   const auto explained = [&](const Failure& failure) {
-    return Failure{failure.code, fmt::format("{}: {}", file.path(), failure.message)};
+    return Failure{failure.code, format("{}: {}", file.path(), failure.message)};
   };
   auto schema = decode(std::string_view(text).substr(name_bytes, schema_bytes));
   if (!schema) return explained(schema.failure());
@@ -114,8 +114,7 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
                                                const ServiceDescription& description) {
   if (auto checked = check_name("service", description.name); !checked) return checked.failure();
   const auto explained = [&](const Failure& failure) {
-    return Failure{failure.code,
-                   fmt::format("service '{}': {}", description.name, failure.message)};
+    return Failure{failure.code, format("service '{}': {}", description.name, failure.message)};
   };
   if (node->is_forked()) {
     return explained({Errc::forked,
@@ -129,10 +128,10 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
     if (joined) return service;
     if (!is_transient(joined.error())) return explained(joined.failure());
     if (deadline.left().count() == 0) {
-      return explained({Errc::timed_out,
-                        fmt::format("others created and removed it for {} s without a pause ({}); "
-                                    "try again",
-                                    kPatience.count(), joined.failure().message)});
+      return explained(
+          {Errc::timed_out, format("others created and removed it for {} s without a pause ({}); "
+                                   "try again",
+                                   kPatience.count(), joined.failure().message)});
     }
     service.reset();
     pause_for_others(attempt);
@@ -176,22 +175,22 @@ Result<void> Service::enter(const ServiceDescription& description) {
   if (!found) return found.failure();
   if (found->name != name_ || found->pattern != description.pattern) {
     return Failure{Errc::corrupted,
-                   fmt::format("{} is that of the {} service '{}'; remove it, or choose another "
-                               "name",
-                               file_.path(), to_string(found->pattern), found->name)};
+                   format("{} is that of the {} service '{}'; remove it, or choose another "
+                          "name",
+                          file_.path(), to_string(found->pattern), found->name)};
   }
   const auto mismatch = [](const char* which, const std::string& what) {
     return Failure{Errc::type_mismatch,
-                   fmt::format("it exists with another {} type: {}; use the same type, or another "
-                               "service name",
-                               which, what)};
+                   format("it exists with another {} type: {}; use the same type, or another "
+                          "service name",
+                          which, what)};
   };
   if (auto what = difference(description.schema, found->schema)) {
     return mismatch(description.response ? "request" : "payload", *what);
   }
   if (description.response.has_value() != found->response.has_value()) {
-    return Failure{Errc::corrupted, fmt::format("{} {} a response type; remove it", file_.path(),
-                                                found->response ? "has" : "lacks")};
+    return Failure{Errc::corrupted, format("{} {} a response type; remove it", file_.path(),
+                                           found->response ? "has" : "lacks")};
   }
   if (!description.response) return {};
   if (auto what = difference(*description.response, *found->response)) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <sluice/core/format.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/wait/wake_pipe.hpp>
 #include <utility>
@@ -37,7 +37,7 @@ bool is_wake_pipe(const std::string& file_name) noexcept { return file_name.star
 
 Result<WakePipe> WakePipe::create(const Directory& directory, mode_t mode) {
   WakePipe pipe;
-  pipe.name_ = fmt::format("{}{:016x}", kPrefix, random_number());
+  pipe.name_ = format("{}{:016x}", kPrefix, random_number());
   for (int attempt = 1;; ++attempt) {
     auto file = new_pipe(directory, mode);
     auto linked = file ? file->link(directory, pipe.name_) : Result<void>(file.failure());
