@@ -12,17 +12,10 @@
 namespace sluice {
 namespace {
 
-/// The class in "… containers_in() [with T = Cloud]" (GCC) or "… [T = Cloud]" (Clang).
-std::string class_name(std::string_view function) {
-  const std::size_t begin = function.find("T = ");
-  if (begin == std::string_view::npos) return std::string(function);
-  return std::string(function.substr(begin + 4, function.size() - begin - 5));
-}
-
 [[noreturn]] void refuse(const ContainerMap::Class& specimen_class, std::uint64_t offset,
                          const char* reason) {
-  abort_with(format("{} cannot be shared: at offset {} {}", class_name(specimen_class.function),
-                    offset, reason)
+  abort_with(format("{} cannot be shared: at offset {} {}",
+                    normalised_type_name(specimen_class.spelling), offset, reason)
                  .c_str());
 }
 

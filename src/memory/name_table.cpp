@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <sluice/core/hash.hpp>
 #include <sluice/memory/name_table.hpp>
-#include <sluice/platform/root.hpp>
 
 namespace sluice {
 namespace {

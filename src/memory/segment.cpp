@@ -12,6 +12,7 @@
 #include <cstring>
 #include <optional>
 #include <sluice/core/format.hpp>
+#include <sluice/core/hash.hpp>
 #include <sluice/memory/heap.hpp>
 #include <sluice/memory/name_table.hpp>
 #include <sluice/memory/segment.hpp>
@@ -37,34 +38,6 @@ static_assert(sizeof(SegmentFile) == 384 && offsetof(SegmentFile, first_chunk) =
 
 constexpr int kAttempts = 100;  // directories and files can vanish between two steps
 constexpr int kLooks = 3;       // at a lock that may be one that is about to remove the file
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos;
-       at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
-  }
-}
-
-/// The type's name as GCC and Clang agree on it in the usual cases: integers, templates, unnamed
-/// namespaces, either standard library.
-std::string type_name(std::string_view spelling) {
-  std::string text(spelling);
-  constexpr std::pair<const char*, const char*> kReplacements[] = {
-      {"{anonymous}", "(anonymous namespace)"},
-      {"<unnamed>", "(anonymous namespace)"},
-      {"std::__cxx11::", "std::"},
-      {"std::__1::", "std::"},
-      {"long long unsigned int", "unsigned long long"},
-      {"long unsigned int", "unsigned long"},
-      {"short unsigned int", "unsigned short"},
-      {"long long int", "long long"},
-      {"long int", "long"},
-      {"short int", "short"},
-      {"> >", ">>"}};
-  for (const auto& [from, to] : kReplacements) replace_all(text, from, to);
-  replace_all(text, "> >", ">>");  // those that the first pass made
-  return text;
-}
 
 /// Removes the file of a dead creator. False: its creator is alive. True: the name is free, or
 /// another's by now.
@@ -349,7 +322,7 @@ void* Segment::allocate(const std::string_view* name, const Type& type,
                      .element_bytes = type.bytes,
                      .alignment = type.alignment,
                      .type_hash = 0,
-                     .type = type_name(type.spelling),
+                     .type = normalised_type_name(type.spelling),
                      .name = {},
                      .entry = nullptr};
   block.type_hash = hash_of(block.type);
@@ -416,10 +389,10 @@ bool Segment::withdraw(void* memory, const Type& type, std::uint64_t& count) noe
                    .c_str());
   }
   const State::Block& block = found->second;
-  if (block.type_hash != hash_of(type_name(type.spelling))) {
+  if (block.type_hash != hash_of(normalised_type_name(type.spelling))) {
     abort_with(format("Segment::destroy: an object of segment '{}' was built as {} and is "
                       "destroyed as {}",
-                      state_->name, block.type, type_name(type.spelling))
+                      state_->name, block.type, normalised_type_name(type.spelling))
                    .c_str());
   }
   if (block.entry != nullptr) write_entry(*block.entry, {});
@@ -453,7 +426,7 @@ const void* Segment::look_up(std::string_view name, const Type& type,
                  format("segment '{}' has no object '{}'", state.name, name.substr(0, 256))});
   }
   const NamedObject& found = **searched;
-  const std::string wanted = type_name(type.spelling);
+  const std::string wanted = normalised_type_name(type.spelling);
   if (found.type_hash != hash_of(wanted) || found.element_bytes != type.bytes ||
       found.alignment != type.alignment) {
     return fail({Errc::type_mismatch,

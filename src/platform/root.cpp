@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <sluice/core/format.hpp>
+#include <sluice/core/hash.hpp>
 #include <sluice/platform/root.hpp>
 
 namespace sluice {
@@ -73,12 +74,6 @@ Result<void> check_name(std::string_view what, std::string_view name) {
                           what, static_cast<unsigned char>(name[i]), i)};
   }
   return {};
-}
-
-std::uint64_t hash_of(std::string_view text) noexcept {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
 }
 
 std::string key_of(std::string_view name) { return format("{:016x}", hash_of(name)); }

@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <memory>
+#include <sluice/core/hash.hpp>
 #include <sluice/memory/name_table.hpp>
-#include <sluice/platform/root.hpp>
 #include <string>
 #include <thread>
 

@@ -18,6 +18,7 @@
 #include <sluice/core/error.hpp>
 #include <sluice/memory/allocator.hpp>
 #include <sluice/memory/offset_ptr.hpp>
+#include <sluice/reflect/type_name.hpp>
 #include <stdexcept>
 #include <string_view>
 #include <type_traits>
@@ -95,7 +96,7 @@ class ContainerMap {
   struct Class {
     std::uint64_t bytes;
     std::uint64_t alignment;
-    std::string_view function;  ///< a name that has the name of the class in it
+    std::string_view spelling;  ///< `type_spelling`
     void (*construct)(void* memory, Allocator<> allocator);
     void (*destroy)(void* object) noexcept;
   };
@@ -123,7 +124,7 @@ class ContainerMap {
 template <ConstructibleInHeap T>
 [[nodiscard]] const ContainerMap& containers_in() {
   static const ContainerMap map(
-      {sizeof(T), alignof(T), __PRETTY_FUNCTION__,
+      {sizeof(T), alignof(T), type_spelling<T>,
        [](void* memory, Allocator<> allocator) { ::new (memory) T(allocator); },
        [](void* object) noexcept { static_cast<T*>(object)->~T(); }});
   return map;

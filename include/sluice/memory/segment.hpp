@@ -28,6 +28,7 @@
 #include <sluice/memory/container_words.hpp>
 #include <sluice/memory/offset_ptr.hpp>
 #include <sluice/platform/root.hpp>
+#include <sluice/reflect/type_name.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -185,18 +186,8 @@ class Segment {
       !std::is_same_v<std::remove_cvref_t<First>, std::nullptr_t>;
 
   template <typename T>
-  static consteval std::string_view spelling() {
-    constexpr std::string_view function = __PRETTY_FUNCTION__;
-    constexpr std::size_t begin = function.find("T = ") + 4;
-#if defined(__clang__)
-    return function.substr(begin, function.size() - 1 - begin);
-#else
-    return function.substr(begin, function.find("; std::string_view = ", begin) - begin);
-#endif
-  }
-  template <typename T>
   static consteval Type type_of() {
-    return {spelling<T>(), sizeof(T), alignof(T)};
+    return {type_spelling<T>, sizeof(T), alignof(T)};
   }
 
   template <typename T, typename... Args>

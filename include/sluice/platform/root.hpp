@@ -32,9 +32,6 @@ inline constexpr std::size_t kMaxDomainBytes = 64;
 /// Errors: Errc::invalid_name.
 [[nodiscard]] Result<void> check_name(std::string_view what, std::string_view name);
 
-/// 64-bit FNV-1a. Source: Fowler, Noll and Vo.
-[[nodiscard]] std::uint64_t hash_of(std::string_view text) noexcept;
-
 /// 16 hexadecimal digits of its hash: a file name for any name. Compare the full names too.
 [[nodiscard]] std::string key_of(std::string_view name);
 

@@ -39,6 +39,8 @@ struct Field {
 
   /// The number of elements, 1 unless an array.
   [[nodiscard]] std::uint64_t count() const noexcept;
+  /// "range" of "points.range".
+  [[nodiscard]] std::string_view last_part() const noexcept;
 
   friend bool operator==(const Field&, const Field&) = default;
 };
@@ -59,10 +61,14 @@ inline constexpr std::uint32_t kMaxFieldDepth = 31;    ///< Deeper members are n
 
 /// "u8", "f64", "enum_signed", "record", …
 [[nodiscard]] std::string_view to_string(FieldType type) noexcept;
-
-/// A compiler's spelling of a type in one form: `unsigned long` for `long unsigned int`,
-/// `(anonymous namespace)`, no inline namespaces of the standard library.
-[[nodiscard]] std::string normalised_type_name(std::string_view spelling);
+constexpr bool is_enum(FieldType type) noexcept {
+  return type == FieldType::enum_signed || type == FieldType::enum_unsigned;
+}
+constexpr bool has_type_name(FieldType type) noexcept {
+  return is_enum(type) || type == FieldType::record || type == FieldType::opaque;
+}
+/// Of one element; 0 where fields of this type can have any size.
+[[nodiscard]] std::uint64_t fixed_bytes(FieldType type) noexcept;
 
 /// The schema of what `info` describes; see `schema_of<T>()`. Allocates.
 [[nodiscard]] Schema make_schema(std::string_view spelling, const MemberInfo& info);

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Why a type cannot be shared between processes: its own kind is at fault, or one of its members
+// is, which are found by a walk through aggregates.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <sluice/reflect/aggregate.hpp>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace sluice {
+
+/// Specialise as `true` to vouch for a type that the walk refuses: it becomes an opaque field.
+template <typename T>
+inline constexpr bool shared_memory_safe = false;
+
+/// Why a type is no payload.
+enum class TypeFault : std::uint8_t {
+  none,
+  not_an_object,
+  pointer,
+  reference,
+  polymorphic,
+  pointer_inside,  ///< A class that is known, or by its template arguments seen, to have one.
+  not_trivially_copyable,
+  too_many_members,  ///< More than `aggregate::kMaxMembers`.
+  unknown_members,   ///< An aggregate that cannot be examined.
+  member,            ///< One of its members has a fault.
+};
+
+namespace walk {
+
+template <typename T>
+struct Element {
+  using Type = T;
+  static constexpr bool is_array = false;
+};
+template <typename T, std::size_t N>
+struct Element<T[N]> {
+  using Type = T;
+  static constexpr bool is_array = true;
+  static constexpr std::size_t extent = N;
+};
+template <typename T, std::size_t N>
+requires(N > 0) struct Element<std::array<T, N>> : Element<T[N]> {
+};
+
+/// An element of a (nested) array, without const.
+template <typename T>
+consteval auto innermost() {
+  using Plain = std::remove_cv_t<T>;
+  if constexpr (Element<Plain>::is_array) {
+    return innermost<typename Element<Plain>::Type>();
+  } else {
+    return std::type_identity<Plain>{};
+  }
+}
+template <typename T>
+using Innermost = typename decltype(innermost<T>())::type;
+
+/// Classes that refer to memory elsewhere, though their bytes may be copied. Known by their names,
+/// so that nothing has to be included to refuse them.
+consteval bool refers_elsewhere(std::string_view spelling) {
+  constexpr std::string_view words[] = {"*",
+                                        "&",
+                                        "string_view<",
+                                        "::span<",
+                                        "::mdspan<",
+                                        "::reference_wrapper<",
+                                        "::initializer_list<",
+                                        "::coroutine_handle<",
+                                        "::function_ref<",
+                                        "iterator<",
+                                        "lambda"};
+  for (std::string_view word : words) {
+    if (spelling.find(word) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+template <typename T>
+consteval bool is_walked() {
+  if constexpr (shared_memory_safe<T> || std::is_union_v<T> || !std::is_aggregate_v<T>) {
+    return false;
+  } else {
+    return aggregate::count<T>.shape == aggregate::Shape::walkable;
+  }
+}
+
+template <typename T>
+consteval TypeFault find_fault();
+
+template <typename T>
+inline constexpr TypeFault fault = find_fault<T>();
+
+template <typename T>
+inline constexpr bool is_faulty = fault<Innermost<T>> != TypeFault::none;
+
+/// Converts to what is no payload, so that members that cannot be bound are examined all the same.
+template <typename T>
+struct AnyFaulty {
+  template <typename U>
+  requires(!std::is_same_v<U, T> && is_faulty<U>) operator U() const noexcept;  // NOLINT
+};
+
+template <typename... Types>
+consteval bool any_faulty(aggregate::Members<Types...>*) {
+  return (... || is_faulty<Types>);
+}
+
+template <typename T>
+consteval bool has_faulty_member() {
+  if constexpr (is_walked<T>()) {
+    return any_faulty(static_cast<aggregate::MembersOf<T>*>(nullptr));
+  } else {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return (... || aggregate::initialises<T, I, AnyFaulty<T>>());
+    }
+    (std::make_index_sequence<aggregate::count<T>.initialisers>{});
+  }
+}
+
+template <typename T>
+consteval TypeFault find_class_fault() {
+  if constexpr (std::is_polymorphic_v<T>) {
+    return TypeFault::polymorphic;
+  } else if constexpr (std::is_aggregate_v<T>) {
+    if constexpr (aggregate::count<T>.shape == aggregate::Shape::unknown) {
+      return TypeFault::unknown_members;
+    } else if constexpr (aggregate::count<T>.shape == aggregate::Shape::too_many) {
+      return TypeFault::too_many_members;
+    } else if constexpr (has_faulty_member<T>()) {
+      return TypeFault::member;
+    }
+  } else if constexpr (refers_elsewhere(type_spelling<T>)) {
+    return TypeFault::pointer_inside;
+  }
+  if constexpr (!std::is_trivially_copyable_v<T>) return TypeFault::not_trivially_copyable;
+  return TypeFault::none;
+}
+
+template <typename T>
+consteval TypeFault find_fault() {
+  if constexpr (std::is_reference_v<T>) {
+    return TypeFault::reference;
+  } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
+    return TypeFault::none;
+  } else if constexpr (std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
+                       std::is_null_pointer_v<T>) {
+    return TypeFault::pointer;
+  } else if constexpr (!std::is_object_v<T> || std::is_array_v<T>) {  // also T[]
+    return TypeFault::not_an_object;
+  } else if constexpr (shared_memory_safe<T>) {
+    return TypeFault::none;
+  } else {
+    return find_class_fault<T>();
+  }
+}
+
+}  // namespace walk
+}  // namespace sluice
