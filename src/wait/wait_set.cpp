@@ -69,22 +69,45 @@ class WaitSet::State {
     bool is_fd_ready = false;           // the same
   };
 
-  [[nodiscard]] Result<void> check_process() const;
+  [[nodiscard]] Result<void> check_process() const {
+    if (fork_generation_ == fork_generation()) return {};
+    return Failure{Errc::forked,
+                   "this wait set belongs to the parent process; make one of the child's own"};
+  }
   Result<std::uint64_t> add(std::unique_ptr<Entry> entry);
   [[nodiscard]] Entry* find(std::uint64_t number) noexcept;
-  void stop_watching(Entry& entry) noexcept;
+  void stop_watching(Entry& entry) noexcept {
+    if (entry.waitable != nullptr) entry.waitable->remove_watcher(entry);
+  }
   void forget(Entry& entry) noexcept;
   Result<void> gather();
   void sweep() noexcept;
 
-  void begin();
-  [[nodiscard]] bool is_stopped() const noexcept;
-  bool fails(const Result<void>& outcome);
+  void begin() {
+    if (is_in_round_) abort_with("a wait set is waited for in one of its callbacks");
+    failure = {};
+  }
+  [[nodiscard]] bool is_stopped() const noexcept {
+    // acquire: pairs with the release in `stop`.
+    return stop_.load(std::memory_order_acquire) || (signals_ != nullptr && signals_->arrived());
+  }
+  bool fails(const Result<void>& outcome) {
+    if (outcome) return false;
+    failure = outcome.failure();
+    return true;
+  }
   std::size_t round();
-  void look_if_it_is_time(Time now) noexcept;
-  void mark_descriptors();
-  void note_arrivals() noexcept;
-  void came(const Waitable& waitable) noexcept;
+  void look_if_it_is_time(Time now) noexcept {
+    if (now < next_look_) return;
+    for (Waitable* waitable : waitables_) waitable->look();
+    next_look_ = Clock::now() + kLongestSleep;
+  }
+  void mark_descriptors() {
+    for (const std::uint64_t number : sleeper_.ready_descriptors()) {
+      if (Entry* entry = find(number)) entry->is_fd_ready = true;
+    }
+  }
+  void restart_deadlines(const Waitable* taken = nullptr) noexcept;
   [[nodiscard]] bool is_due(Entry& entry, Time now) noexcept;
   [[nodiscard]] bool is_any_ready() noexcept;
   bool sleep(Time until);
@@ -106,12 +129,6 @@ WaitSet::State::~State() {
   for (const auto& entry : entries_) stop_watching(*entry);
   // Now: a callback may own its port, which goes when the callback is destroyed.
   (void)sleeper_.set_bells({});
-}
-
-Result<void> WaitSet::State::check_process() const {
-  if (fork_generation_ == fork_generation()) return {};
-  return Failure{Errc::forked,
-                 "this wait set belongs to the parent process; make one of the child's own"};
 }
 
 Result<std::uint64_t> WaitSet::State::attach(Waitable& waitable,
@@ -180,10 +197,6 @@ bool WaitSet::State::detach(std::uint64_t number) noexcept {
   return true;
 }
 
-void WaitSet::State::stop_watching(Entry& entry) noexcept {
-  if (entry.waitable != nullptr) entry.waitable->remove_watcher(entry);
-}
-
 /// What it stands for is not to be used any more.
 void WaitSet::State::forget(Entry& entry) noexcept {
   entry.is_attached = false;
@@ -250,28 +263,12 @@ std::size_t WaitSet::State::wait(std::chrono::nanoseconds timeout) {
   return fired;
 }
 
-void WaitSet::State::begin() {
-  if (is_in_round_) abort_with("a wait set is waited for in one of its callbacks");
-  failure = {};
-}
-
-bool WaitSet::State::is_stopped() const noexcept {
-  // acquire: pairs with the release in `stop`.
-  return stop_.load(std::memory_order_acquire) || (signals_ != nullptr && signals_->arrived());
-}
-
-bool WaitSet::State::fails(const Result<void>& outcome) {
-  if (outcome) return false;
-  failure = outcome.failure();
-  return true;
-}
-
 /// Calls each callback for which there is something, once. Returns how many.
 std::size_t WaitSet::State::round() {
   const Time now = Clock::now();
   look_if_it_is_time(now);
   mark_descriptors();
-  note_arrivals();
+  restart_deadlines();
   is_in_round_ = true;
   struct InRound {
     ~InRound() {
@@ -292,32 +289,13 @@ std::size_t WaitSet::State::round() {
   return fired;
 }
 
-void WaitSet::State::look_if_it_is_time(Time now) noexcept {
-  if (now < next_look_) return;
-  for (Waitable* waitable : waitables_) waitable->look();
-  next_look_ = Clock::now() + kLongestSleep;
-}
-
-void WaitSet::State::mark_descriptors() {
-  for (const std::uint64_t number : sleeper_.ready_descriptors()) {
-    if (Entry* entry = find(number)) entry->is_fd_ready = true;
-  }
-}
-
-/// Before anybody takes what came.
-void WaitSet::State::note_arrivals() noexcept {
+/// The time begins anew for the deadlines of `taken`, which is about to be read; without it, for
+/// those of every port that has something.
+void WaitSet::State::restart_deadlines(const Waitable* taken) noexcept {
   if (deadlines_ == 0) return;
   for (const auto& entry : entries_) {
-    if (entry->kind == Kind::deadline && entry->is_attached && entry->waitable->is_ready()) {
-      entry->due = later(Clock::now(), entry->period);
-    }
-  }
-}
-
-void WaitSet::State::came(const Waitable& waitable) noexcept {
-  if (deadlines_ == 0) return;
-  for (const auto& entry : entries_) {
-    if (entry->kind == Kind::deadline && entry->waitable == &waitable) {
+    if (entry->kind != Kind::deadline || !entry->is_attached) continue;
+    if (taken != nullptr ? entry->waitable == taken : entry->waitable->is_ready()) {
       entry->due = later(Clock::now(), entry->period);
     }
   }
@@ -328,7 +306,7 @@ bool WaitSet::State::is_due(Entry& entry, Time now) noexcept {
   switch (entry.kind) {
     case Kind::port:
       if (!entry.waitable->is_ready()) return false;
-      came(*entry.waitable);
+      restart_deadlines(entry.waitable);
       return true;
     case Kind::deadline:
       if (now < entry.due) return false;
@@ -345,7 +323,7 @@ bool WaitSet::State::is_due(Entry& entry, Time now) noexcept {
 }
 
 bool WaitSet::State::is_any_ready() noexcept {
-  note_arrivals();
+  restart_deadlines();
   return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) {
     return entry->kind == Kind::port && entry->waitable->is_ready();
   });

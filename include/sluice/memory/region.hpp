@@ -68,5 +68,11 @@ class Region {
 
 /// Rounds up to whole pages.
 [[nodiscard]] std::uint64_t whole_pages(std::uint64_t bytes) noexcept;
+/// Of whole pages, which are neither accessible nor locked. `path` is for the message.
+[[nodiscard]] Result<std::byte*> reserve_address_space(const std::string& path,
+                                                       std::uint64_t bytes);
+/// Why `bytes` could not be mapped.
+[[nodiscard]] Failure mapping_failure(const std::string& path, std::uint64_t bytes,
+                                      int errno_value);
 
 }  // namespace sluice
