@@ -6,6 +6,7 @@
 #include <new>
 #include <sluice/core/format.hpp>
 #include <sluice/memory/container_words.hpp>
+#include <sluice/memory/region.hpp>
 #include <string>
 #include <utility>
 
@@ -47,8 +48,8 @@ class Check {
     const auto* words = reinterpret_cast<const ContainerWords*>(address);
     // Each word is read once: what is checked is what is used.
     const auto* data = static_cast<const std::byte*>(words->data.get());
-    const std::uint64_t size = read(words->size);
-    const std::uint64_t capacity = read(words->capacity);
+    const std::uint64_t size = read_once(words->size);
+    const std::uint64_t capacity = read_once(words->capacity);
     if (size > capacity) return false;
     if (capacity == 0 && !type.terminated) return true;
     const std::uint64_t elements = capacity + (type.terminated ? 1 : 0);
@@ -74,10 +75,6 @@ class Check {
       if (!object(map, first + i * type.element_bytes, depth + 1)) return false;
     }
     return true;
-  }
-
-  static std::uint64_t read(const std::uint64_t& word) {
-    return *static_cast<const volatile std::uint64_t*>(&word);
   }
 
   std::uintptr_t begin_;

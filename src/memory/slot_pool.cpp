@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <sluice/core/format.hpp>
 #include <sluice/memory/slot_pool.hpp>
 
@@ -16,14 +15,11 @@ std::uint64_t payload_bytes(const PayloadLayout& layout) noexcept {
   return layout.shape == PayloadShape::slice ? sizeof(SliceWords) : layout.bytes;
 }
 
-std::uint64_t payload_alignment(const PayloadLayout& layout) noexcept {
-  return layout.shape == PayloadShape::slice ? alignof(SliceWords) : layout.alignment;
-}
-
 constexpr auto payload_offset = SlotPool::payload_offset;
 
+/// At least that of the payload, which begins at a multiple of its alignment in the slot.
 std::uint64_t slot_alignment(const PayloadLayout& layout) noexcept {
-  return std::max<std::uint64_t>(kCacheLineBytes, payload_alignment(layout));
+  return std::max<std::uint64_t>(kCacheLineBytes, payload_offset(layout));
 }
 
 /// Elements that are read by vector instructions or shared with nobody else's writes.
@@ -143,12 +139,13 @@ Failure PeerSlots::broken(const std::string& what) const {
 }
 
 Result<void> PeerSlots::connect() {
-  const SlotTable& table = *table_;
-  if (table.payload_bytes != layout_.bytes || table.payload_alignment != layout_.alignment ||
-      table.shape != layout_.shape || table.payload_offset != payload_offset(layout_)) {
-    return broken(format("has payloads of {} bytes aligned to {}, needed are {} and {}",
-                         table.payload_bytes, table.payload_alignment, layout_.bytes,
-                         layout_.alignment));
+  const std::uint64_t bytes = read_once(table_->payload_bytes);
+  const std::uint64_t alignment = read_once(table_->payload_alignment);
+  if (bytes != layout_.bytes || alignment != layout_.alignment ||
+      read_once(table_->shape) != layout_.shape ||
+      read_once(table_->payload_offset) != payload_offset(layout_)) {
+    return broken(format("has payloads of {} bytes aligned to {}, needed are {} and {}", bytes,
+                         alignment, layout_.bytes, layout_.alignment));
   }
   if (!learn()) return failure_;
   return {};
@@ -182,8 +179,7 @@ bool PeerSlots::learn() noexcept {
         file_->region()
             .at<const std::atomic<std::uint64_t>>(offsets)[SlotTable::index_in_chunk(number)]
             .load(std::memory_order_relaxed);
-    if ((offset + payload_offset(layout_)) % payload_alignment(layout_) != 0 ||
-        !is_inside(offset, bytes)) {
+    if (offset % slot_alignment(layout_) != 0 || !is_inside(offset, bytes)) {
       failure_ = broken(format("has slot {} outside the file", slot));
       return false;
     }
@@ -206,18 +202,15 @@ PeerSlots::Payload PeerSlots::look_into(const std::byte* payload) noexcept {
     failure_ = broken("has a payload with a container that leads outside the file");
     return {};
   }
-  SliceWords words;
-  // Copied before it is looked at: the words are the owner's.
-  std::memcpy(&words, payload, sizeof words);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (words.count > file_->region().reserved_bytes() / std::max<std::uint64_t>(layout_.bytes, 1) ||
-      words.offset % layout_.alignment != 0 ||
-      !is_inside(words.offset, words.count * layout_.bytes)) {
-    failure_ = broken(
-        format("has a slice of {} elements at {}, outside the file", words.count, words.offset));
+  const auto* words = reinterpret_cast<const SliceWords*>(payload);
+  const std::uint64_t offset = read_once(words->offset);
+  const std::uint64_t count = read_once(words->count);
+  if (count > file_->region().reserved_bytes() / std::max<std::uint64_t>(layout_.bytes, 1) ||
+      offset % layout_.alignment != 0 || !is_inside(offset, count * layout_.bytes)) {
+    failure_ = broken(format("has a slice of {} elements at {}, outside the file", count, offset));
     return {};
   }
-  return {file_->region().data() + words.offset, words.count};
+  return {file_->region().data() + offset, count};
 }
 
 }  // namespace sluice

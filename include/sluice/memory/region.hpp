@@ -66,6 +66,12 @@ class Region {
   std::uint32_t fork_generation_ = 0;
 };
 
+/// A word that its owner may change at any time: what is checked is what is used.
+template <typename T>
+[[nodiscard]] T read_once(const T& word) noexcept {
+  return *static_cast<const volatile T*>(&word);
+}
+
 /// Rounds up to whole pages.
 [[nodiscard]] std::uint64_t whole_pages(std::uint64_t bytes) noexcept;
 /// Of whole pages, which are neither accessible nor locked. `path` is for the message.

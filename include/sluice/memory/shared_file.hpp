@@ -3,9 +3,10 @@
 // What every file below the root has in common: a header that says what it is, one owner who maps
 // it writable, and others who map it read-only after they checked it.
 //
-//   offset  0        8                12            16          24     32    36     40
-//           | magic  | layout_version | kind, order | incarnation | node | pid | seat |
-//           reserved_bytes
+//   0             8                12           14           15       16
+//   | magic       | layout_version | byte_order | word_bytes | kind   |
+//   16            24     32    36         40               48         64
+//   | incarnation | node | pid | reserved | reserved_bytes | unused   |
 #pragma once
 
 #include <cstddef>

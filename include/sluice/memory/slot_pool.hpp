@@ -8,10 +8,10 @@
 //
 // What a payload is:
 //   plain    the object itself, its bytes all there is to it
-//   slice    {offset, count} of a block of elements elsewhere in the file, kept for the next
-//   payload dynamic  an object whose containers take further blocks of the file, and give them back
-//   when the
-//            owner destroys it
+//   slice    {offset, count} of a block of elements elsewhere in the file, which the slot keeps
+//            for its next payload
+//   dynamic  an object whose containers take further blocks of the file, and give them back when
+//            the owner destroys it
 //
 // The offset of each slot is in a table that grows in chunks: chunk k holds 64 * 2^k offsets. How
 // many slots there are is another word of the owner's, which it stores (release) after the table,

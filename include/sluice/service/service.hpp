@@ -4,9 +4,10 @@
 // lock on its file `service`; whoever gets the exclusive lock is alone, and removes the directory.
 //
 //   service, written before it can be seen
-//   offset  0        64        68           72             76                      80
-//           | header | pattern | name bytes | schema bytes | response schema bytes | name, schemas
-//           |
+//   0        64        68           72
+//   | header | pattern | name bytes | schema bytes          |
+//   76                              80
+//   | response schema bytes         | name, schemas …       |
 //
 // `service` disappears last: killed in the middle of the removal, the next who comes finishes it.
 #pragma once
