@@ -11,12 +11,7 @@ namespace sluice {
 
 struct Segment::State {
   struct Block {
-    std::uint64_t count = 0;
-    std::uint64_t element_bytes = 0;
-    std::uint64_t alignment = 0;
-    std::uint64_t type_hash = 0;
-    std::string type;
-    std::string name;
+    NamedObject object;
     NameEntry* entry = nullptr;  ///< null: unnamed
   };
 
@@ -32,6 +27,12 @@ struct Segment::State {
     auto state = std::make_unique<State>(std::move(*resolved), name);
     if (auto prepared = prepare(state->file); !prepared) return prepared.failure();
     return Segment(std::move(state));
+  }
+
+  /// For functions that return null where they fail.
+  std::nullptr_t fail(Failure why) {
+    failure = std::move(why);
+    return nullptr;
   }
 
   SegmentFile file;
@@ -82,68 +83,58 @@ void* Segment::allocate(const std::string_view* name, const Type& type,
                         std::uint64_t count) noexcept {
   if (!usable(true)) return nullptr;
   State& state = *state_;
-  const auto fail = [&](const Failure& failure) {
-    state.failure = failure;
-    return nullptr;
-  };
-  State::Block block{.count = count,
+  NamedObject object{.offset = 0,
+                     .count = count,
                      .element_bytes = type.bytes,
                      .alignment = type.alignment,
                      .type_hash = 0,
-                     .type = normalised_type_name(type.spelling),
-                     .name = {},
-                     .entry = nullptr};
-  block.type_hash = hash_of(block.type);
+                     .name = std::string(name == nullptr ? "" : *name),
+                     .type = normalised_type_name(type.spelling)};
+  object.type_hash = hash_of(object.type);
   if (name != nullptr) {
-    block.name = *name;
-    if (auto ok = check_name("object", *name); !ok) return fail(ok.failure());
-    if (state.names.contains(block.name)) {
-      return fail({Errc::already_exists,
-                   format("segment '{}' has an object '{}' already; destroy it first, or choose "
-                          "another name",
-                          state.file.name(), *name)});
+    if (auto ok = check_name("object", *name); !ok) return state.fail(ok.failure());
+    if (state.names.contains(object.name)) {
+      return state.fail(
+          {Errc::already_exists,
+           format("segment '{}' has an object '{}' already; destroy it first, or choose "
+                  "another name",
+                  state.file.name(), *name)});
     }
   }
   const std::uint64_t reserved = state.file.region().reserved_bytes();
   if (count > reserved / type.bytes) {
-    return fail({Errc::no_address_space,
-                 format("segment '{}' has no room for {} objects of {} bytes: {} bytes of "
-                        "address space are reserved; create it with a larger reserve_bytes",
-                        state.file.name(), count, type.bytes, reserved)});
+    return state.fail({Errc::no_address_space,
+                       format("segment '{}' has no room for {} objects of {} bytes: {} bytes of "
+                              "address space are reserved; create it with a larger reserve_bytes",
+                              state.file.name(), count, type.bytes, reserved)});
   }
   const auto explain = [&](Failure failure) {
     failure.message = format("segment '{}': {}", state.file.name(), failure.message);
     if (failure.code == Errc::no_address_space) {
       failure.message += "; create it with a larger reserve_bytes";
     }
-    return fail(failure);
+    return state.fail(failure);
   };
   const auto offset = state.file.heap().allocate(count * type.bytes, type.alignment);
   if (!offset) return explain(offset.failure());
+  object.offset = *offset;
+  NameEntry* entry = nullptr;
   if (name != nullptr) {
-    const auto entry = state.file.take_entry();
-    if (!entry) {
+    const auto taken = state.file.take_entry();
+    if (!taken) {
       state.file.heap().deallocate(*offset);
-      return explain(entry.failure());
+      return explain(taken.failure());
     }
-    block.entry = *entry;
-    state.names.insert(block.name);
+    entry = *taken;
+    state.names.insert(object.name);
   }
-  state.blocks.emplace(*offset, std::move(block));
+  state.blocks.emplace(*offset, State::Block{std::move(object), entry});
   return state.file.region().data() + *offset;
 }
 
 void Segment::publish(void* memory) noexcept {
-  const std::uint64_t offset = state_->file.offset_of(memory);
-  const State::Block& block = state_->blocks.at(offset);
-  if (block.entry == nullptr) return;
-  write_entry(*block.entry, {.offset = offset,
-                             .count = block.count,
-                             .element_bytes = block.element_bytes,
-                             .alignment = block.alignment,
-                             .type_hash = block.type_hash,
-                             .name = block.name,
-                             .type = block.type});
+  const State::Block& block = state_->blocks.at(state_->file.offset_of(memory));
+  if (block.entry != nullptr) write_entry(*block.entry, block.object);
 }
 
 bool Segment::withdraw(void* memory, const Type& type, std::uint64_t& count) noexcept {
@@ -157,14 +148,14 @@ bool Segment::withdraw(void* memory, const Type& type, std::uint64_t& count) noe
                    .c_str());
   }
   const State::Block& block = found->second;
-  if (block.type_hash != hash_of(normalised_type_name(type.spelling))) {
+  if (block.object.type_hash != hash_of(normalised_type_name(type.spelling))) {
     abort_with(format("Segment::destroy: an object of segment '{}' was built as {} and is "
                       "destroyed as {}",
-                      state_->file.name(), block.type, normalised_type_name(type.spelling))
+                      state_->file.name(), block.object.type, normalised_type_name(type.spelling))
                    .c_str());
   }
   if (block.entry != nullptr) write_entry(*block.entry, {});
-  count = block.count;
+  count = block.object.count;
   return true;
 }
 
@@ -172,7 +163,7 @@ void Segment::release(void* memory) noexcept {
   const std::uint64_t offset = state_->file.offset_of(memory);
   const auto found = state_->blocks.find(offset);
   if (found->second.entry != nullptr) {
-    state_->names.erase(found->second.name);
+    state_->names.erase(found->second.object.name);
     state_->file.give_back(found->second.entry);
   }
   state_->blocks.erase(found);
@@ -183,33 +174,31 @@ const void* Segment::look_up(std::string_view name, const Type& type,
                              std::uint64_t& count) noexcept {
   if (!usable(false)) return nullptr;
   State& state = *state_;
-  const auto fail = [&](const Failure& failure) {
-    state.failure = failure;
-    return nullptr;
-  };
   const auto searched = state.file.search(name);
-  if (!searched) return fail(searched.failure());
+  if (!searched) return state.fail(searched.failure());
   if (!*searched) {
-    return fail({Errc::not_found, format("segment '{}' has no object '{}'", state.file.name(),
-                                         name.substr(0, 256))});
+    return state.fail({Errc::not_found, format("segment '{}' has no object '{}'", state.file.name(),
+                                               name.substr(0, 256))});
   }
   const NamedObject& found = **searched;
   const std::string wanted = normalised_type_name(type.spelling);
   if (found.type_hash != hash_of(wanted) || found.element_bytes != type.bytes ||
       found.alignment != type.alignment) {
-    return fail({Errc::type_mismatch,
-                 format("object '{}' of segment '{}' is a {} ({} bytes, alignment {}), not a {} "
-                        "({} bytes, alignment {})",
-                        name, state.file.name(), found.type, found.element_bytes, found.alignment,
-                        wanted, type.bytes, type.alignment)});
+    return state.fail(
+        {Errc::type_mismatch,
+         format("object '{}' of segment '{}' is a {} ({} bytes, alignment {}), not a {} "
+                "({} bytes, alignment {})",
+                name, state.file.name(), found.type, found.element_bytes, found.alignment, wanted,
+                type.bytes, type.alignment)});
   }
   if (found.offset % type.alignment != 0) {
-    return fail({Errc::corrupted, format("object '{}' of segment '{}' lies at offset {}, which "
-                                         "is no multiple of {}",
-                                         name, state.file.name(), found.offset, type.alignment)});
+    return state.fail(
+        {Errc::corrupted, format("object '{}' of segment '{}' lies at offset {}, which "
+                                 "is no multiple of {}",
+                                 name, state.file.name(), found.offset, type.alignment)});
   }
   // What the object points to was there before it was named; by now it is mapped too.
-  if (auto followed = state.file.follow_growth(); !followed) return fail(followed.failure());
+  if (auto followed = state.file.follow_growth(); !followed) return state.fail(followed.failure());
   count = found.count;
   return state.file.region().data() + found.offset;
 }

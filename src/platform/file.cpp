@@ -44,16 +44,6 @@ bool has_proc_links() noexcept {
   return has;
 }
 
-FileStatus convert(const struct stat& status) noexcept {
-  return {.bytes = static_cast<std::uint64_t>(status.st_size),
-          .device = status.st_dev,
-          .inode = status.st_ino,
-          .links = status.st_nlink,
-          .owner = status.st_uid,
-          .mode = status.st_mode,
-          .regular = S_ISREG(status.st_mode)};
-}
-
 Result<Directory> checked(Directory directory, OwnedBy owner) {
   struct stat status {};
   if (::fstat(directory.fd(), &status) != 0) {
@@ -102,22 +92,33 @@ Result<Directory> make_checked(int at, const char* name, std::string path, mode_
   return directory;
 }
 
+template <typename Look>
+Result<void> for_each_name(const Directory& directory, Look look) {
+  // A description of its own: the position in a directory belongs to the description.
+  const int fd = ::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
+  if (stream == nullptr) {
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    return system_failure("list", directory.path, error);
+  }
+  while (const dirent* entry = ::readdir(stream)) look(std::string(entry->d_name));
+  ::closedir(stream);
+  return {};
+}
+
 }  // namespace
 
 File::File(int fd) noexcept : fd_(fd), fork_generation_(fork_generation()) {}
 
-File::File(File&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)),
-      fork_generation_(other.fork_generation_),
-      locked_(std::exchange(other.locked_, false)) {}
+File::File(File&& other) noexcept { *this = std::move(other); }
 
 File& File::operator=(File&& other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = std::exchange(other.fd_, -1);
-    fork_generation_ = other.fork_generation_;
-    locked_ = std::exchange(other.locked_, false);
-  }
+  if (this == &other) return *this;
+  close();
+  fd_ = std::exchange(other.fd_, -1);
+  fork_generation_ = other.fork_generation_;
+  locked_ = std::exchange(other.locked_, false);
   return *this;
 }
 
@@ -130,7 +131,7 @@ bool File::is_inherited() const noexcept { return fork_generation_ != fork_gener
 
 void File::close() noexcept {
   if (fd_ < 0) return;
-  const bool closed_by_fork = locked_ && fork_generation_ != fork_generation();
+  const bool closed_by_fork = locked_ && is_inherited();
   if (!closed_by_fork) {
     if (locked_) keep_in_child(fd_);
     ::close(fd_);
@@ -170,19 +171,11 @@ Result<Directory> make_directory_at_path(const std::string& path, mode_t mode, O
 }
 
 Result<std::vector<std::string>> list(const Directory& directory) {
-  // A description of its own: the position in a directory belongs to the description.
-  const int fd = ::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
-  if (stream == nullptr) {
-    const int error = errno;
-    if (fd >= 0) ::close(fd);
-    return system_failure("list", directory.path, error);
-  }
   std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream)) {
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  }
-  ::closedir(stream);
+  auto listed = for_each_name(directory, [&](std::string name) {
+    if (!name.starts_with('.')) names.push_back(std::move(name));
+  });
+  if (!listed) return listed.failure();
   return names;
 }
 
@@ -209,7 +202,11 @@ Result<File> open_file(const Directory& directory, const std::string& name, bool
 Result<FileStatus> status_of(const File& file, const std::string& path) {
   struct stat status {};
   if (::fstat(file.fd(), &status) != 0) return system_failure("look at", path, errno);
-  return convert(status);
+  return FileStatus{.bytes = static_cast<std::uint64_t>(status.st_size),
+                    .device = status.st_dev,
+                    .inode = status.st_ino,
+                    .links = status.st_nlink,
+                    .regular = S_ISREG(status.st_mode)};
 }
 
 bool leads_to(const Directory& directory, const std::string& name, const File& file) {
@@ -236,9 +233,8 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
   struct statvfs system {};
   if (failure.code == Errc::no_memory && ::fstatvfs(file.fd(), &system) == 0) {
     failure.message += format(
-        ": {} bytes needed, {} bytes free of {} in the file system; free some, enlarge it (mount "
-        "-o "
-        "remount,size=...) or set SLUICE_ROOT to another",
+        ": {} bytes needed, {} bytes free of {} in the file system; free some, enlarge it "
+        "(mount -o remount,size=...) or set SLUICE_ROOT to another",
         to_bytes - from_bytes, system.f_bavail * system.f_frsize,
         system.f_blocks * system.f_frsize);
   }
@@ -283,10 +279,7 @@ Result<NewFile> new_pipe(const Directory& directory, mode_t mode) {
   return created;
 }
 
-NewFile::NewFile(NewFile&& other) noexcept
-    : file_(std::move(other.file_)),
-      directory_fd_(other.directory_fd_),
-      temporary_name_(std::exchange(other.temporary_name_, {})) {}
+NewFile::NewFile(NewFile&& other) noexcept { *this = std::move(other); }
 
 NewFile& NewFile::operator=(NewFile&& other) noexcept {
   std::swap(file_, other.file_);
@@ -314,24 +307,16 @@ Result<void> NewFile::link(const Directory& directory, const std::string& name) 
 }
 
 void remove_abandoned(const Directory& directory) {
-  const int fd = ::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
-  if (stream == nullptr) {
-    if (fd >= 0) ::close(fd);
-    return;
-  }
-  while (const dirent* entry = ::readdir(stream)) {
-    const std::string name = entry->d_name;
-    if (!name.starts_with(kTemporaryPrefix)) continue;
+  (void)for_each_name(directory, [&](const std::string& name) {
+    if (!name.starts_with(kTemporaryPrefix)) return;
     if (is_dead_pipe(directory, name)) ::unlinkat(directory.fd(), name.c_str(), 0);
     auto file = open_file(directory, name, true);
-    if (!file) continue;
+    if (!file) return;
     auto locked = try_lock(*file, LockKind::exclusive);
     if (locked && *locked && leads_to(directory, name, *file)) {
       ::unlinkat(directory.fd(), name.c_str(), 0);
     }
-  }
-  ::closedir(stream);
+  });
 }
 
 }  // namespace sluice

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 #include <climits>
-#include <ctime>
+#include <sluice/platform/clock.hpp>
 #include <sluice/platform/futex.hpp>
 
 namespace sluice {
@@ -14,11 +14,6 @@ namespace {
 #if !defined(SYS_futex_waitv)
 constexpr long SYS_futex_waitv = 449;  // on every architecture; headers before 5.16 lack it
 #endif
-
-timespec to_timespec(std::chrono::nanoseconds time) noexcept {
-  return {.tv_sec = static_cast<std::time_t>(time.count() / 1'000'000'000),
-          .tv_nsec = static_cast<long>(time.count() % 1'000'000'000)};
-}
 
 }  // namespace
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <ctime>
 #include <sluice/core/format.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/platform/poller.hpp>
 
 namespace sluice {
@@ -63,8 +63,7 @@ std::size_t Poller::wait(epoll_event* events, std::size_t most,
   if (timeout.count() == 0) {
     return static_cast<std::size_t>(std::max(::epoll_wait(file_.fd(), events, count, 0), 0));
   }
-  const timespec relative{.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000'000),
-                          .tv_nsec = static_cast<long>(timeout.count() % 1'000'000'000)};
+  const timespec relative = to_timespec(timeout);
   long got = ::syscall(SYS_epoll_pwait2, file_.fd(), events, count, &relative, nullptr, 0);
   if (got < 0 && errno != EINTR) {  // not there: Linux before 5.11, or a sandbox
     got = ::epoll_wait(file_.fd(), events, count, whole_milliseconds(timeout));

@@ -50,12 +50,14 @@ class Parser {
     rest_.remove_prefix(literal.size());
   }
 
-  [[nodiscard]] std::uint64_t number() {
+  // What follows, up to `end`, which is read too.
+
+  [[nodiscard]] std::uint64_t number(std::string_view end = " ") {
     std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
+    const auto [stop, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
     if (failed_ || error != std::errc{}) return fail(), 0;
-    rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
-    return value;
+    rest_.remove_prefix(static_cast<std::size_t>(stop - rest_.data()));
+    return expect(end), value;
   }
 
   [[nodiscard]] FieldType type() {
@@ -64,35 +66,33 @@ class Parser {
       const auto type = static_cast<FieldType>(i);
       if (word != to_string(type)) continue;
       rest_.remove_prefix(word.size());
-      return type;
+      return expect(" "), type;
     }
     return fail(), FieldType::opaque;
   }
 
   [[nodiscard]] std::vector<std::uint64_t> extents() {
     std::vector<std::uint64_t> values;
-    if (rest_.starts_with('-')) return expect("-"), values;
-    values.push_back(number());
-    while (!failed_ && rest_.starts_with('x') && values.size() <= kMaxRank) {
-      expect("x");
-      values.push_back(number());
-    }
-    if (values.size() > kMaxRank) fail();
-    return values;
+    if (rest_.starts_with('-')) return expect("- "), values;
+    do {
+      const std::size_t stop = rest_.find_first_of("x ");
+      const bool is_last = stop == rest_.npos || rest_[stop] == ' ';
+      values.push_back(number(is_last ? " " : "x"));
+      if (is_last) return values;
+    } while (!failed_ && values.size() < kMaxRank);
+    return fail(), values;
   }
 
   /// "<length>:<bytes>"
-  [[nodiscard]] std::string name() {
-    const std::uint64_t length = number();
-    expect(":");
-    if (failed_ || length > kMaxTypeNameBytes || length > rest_.size())
-      return fail(), std::string{};
+  [[nodiscard]] std::string name(std::string_view end) {
+    const std::uint64_t length = number(":");
+    if (failed_ || length > kMaxTypeNameBytes || length > rest_.size()) return fail(), "";
     std::string value{rest_.substr(0, static_cast<std::size_t>(length))};
     for (const char c : value) {  // Tools print it: no newlines, no escape sequences.
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) fail();
     }
     rest_.remove_prefix(value.size());
-    return value;
+    return expect(end), value;
   }
 
  private:
@@ -142,8 +142,7 @@ Result<Schema> decode(std::string_view text) {
   }
   Parser parser{text};
   parser.expect(kFormat);
-  const std::uint64_t version = parser.number();
-  parser.expect("\n");
+  const std::uint64_t version = parser.number("\n");
   if (parser.failed()) return corrupted("it does not begin as one");
   if (version != kVersion) {
     return Failure{Errc::version_mismatch,
@@ -154,13 +153,9 @@ Result<Schema> decode(std::string_view text) {
 
   Schema schema;
   schema.bytes = parser.number();
-  parser.expect(" ");
   schema.alignment = parser.number();
-  parser.expect(" ");
   const std::uint64_t field_count = parser.number();
-  parser.expect(" ");
-  schema.type_name = parser.name();
-  parser.expect("\n");
+  schema.type_name = parser.name("\n");
   if (parser.failed()) return corrupted("malformed in line 2");
   if (!is_alignment(schema.alignment)) return corrupted("an alignment is no power of two");
   if (field_count > kMaxFields) {
@@ -171,21 +166,13 @@ Result<Schema> decode(std::string_view text) {
   for (std::uint64_t i = 0; i < field_count; ++i) {
     Field field;
     const std::uint64_t depth = parser.number();
-    parser.expect(" ");
     field.type = parser.type();
-    parser.expect(" ");
     field.offset = parser.number();
-    parser.expect(" ");
     field.element_bytes = parser.number();
-    parser.expect(" ");
     field.alignment = parser.number();
-    parser.expect(" ");
     field.extents = parser.extents();
-    parser.expect(" ");
-    field.name = parser.name();
-    parser.expect(" ");
-    field.type_name = parser.name();
-    parser.expect("\n");
+    field.name = parser.name(" ");
+    field.type_name = parser.name("\n");
     if (parser.failed()) return corrupted(format("malformed in line {}", i + 3));
 
     if (depth >= enclosing.size() || depth > kMaxFieldDepth) {

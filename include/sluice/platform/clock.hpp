@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Times: how long until a wait is over, and what the system calls take.
 #pragma once
 
 #include <time.h>
@@ -31,6 +33,11 @@ class Deadline {
 /// Whole milliseconds, for messages.
 [[nodiscard]] constexpr std::int64_t to_ms(std::chrono::nanoseconds time) noexcept {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+
+[[nodiscard]] constexpr timespec to_timespec(std::chrono::nanoseconds time) noexcept {
+  return {.tv_sec = static_cast<time_t>(time.count() / 1'000'000'000),
+          .tv_nsec = static_cast<long>(time.count() % 1'000'000'000)};
 }
 
 /// Nanoseconds of a monotonic clock that moves on every few milliseconds, and costs as many

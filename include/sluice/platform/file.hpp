@@ -55,8 +55,6 @@ struct FileStatus {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::uint64_t links = 0;
-  uid_t owner = 0;
-  mode_t mode = 0;
   bool regular = false;
 };
 

@@ -65,18 +65,9 @@ using Innermost = typename decltype(innermost<T>())::type;
 /// Classes that refer to memory elsewhere, though their bytes may be copied. Known by their names,
 /// so that nothing has to be included to refuse them.
 consteval bool refers_elsewhere(std::string_view spelling) {
-  constexpr std::string_view words[] = {"*",
-                                        "&",
-                                        "string_view<",
-                                        "::span<",
-                                        "::mdspan<",
-                                        "::reference_wrapper<",
-                                        "::initializer_list<",
-                                        "::coroutine_handle<",
-                                        "::function_ref<",
-                                        "iterator<",
-                                        "lambda"};
-  for (std::string_view word : words) {
+  for (std::string_view word :
+       {"*", "&", "string_view<", "::span<", "::mdspan<", "::reference_wrapper<",
+        "::initializer_list<", "::coroutine_handle<", "::function_ref<", "iterator<", "lambda"}) {
     if (spelling.find(word) != std::string_view::npos) return true;
   }
   return false;
