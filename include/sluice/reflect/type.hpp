@@ -18,6 +18,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <sluice/reflect/aggregate.hpp>
@@ -95,7 +96,6 @@ constexpr void add_extents(MemberInfo& member) {
 
 template <typename T>
 consteval FieldType scalar_type() {
-  constexpr bool is_signed = std::is_signed_v<T>;
   if constexpr (std::is_same_v<T, bool>) {
     return FieldType::boolean;
   } else if constexpr (std::is_same_v<T, char>) {
@@ -104,14 +104,10 @@ consteval FieldType scalar_type() {
     return std::is_same_v<T, float>    ? FieldType::f32
            : std::is_same_v<T, double> ? FieldType::f64
                                        : FieldType::long_double;
-  } else if constexpr (sizeof(T) == 1) {
-    return is_signed ? FieldType::i8 : FieldType::u8;
-  } else if constexpr (sizeof(T) == 2) {
-    return is_signed ? FieldType::i16 : FieldType::u16;
-  } else if constexpr (sizeof(T) == 4) {
-    return is_signed ? FieldType::i32 : FieldType::u32;
-  } else if constexpr (sizeof(T) == 8) {
-    return is_signed ? FieldType::i64 : FieldType::u64;
+  } else if constexpr (sizeof(T) <= 8) {  // i8, i16, i32, i64 follow each other, and u8 …
+    constexpr auto first =
+        static_cast<unsigned>(std::is_signed_v<T> ? FieldType::i8 : FieldType::u8);
+    return static_cast<FieldType>(first + static_cast<unsigned>(std::bit_width(sizeof(T))) - 1);
   } else {
     return FieldType::opaque;
   }
