@@ -8,7 +8,10 @@
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/listener.hpp>
 #include <sluice/pattern/events/notifier.hpp>
-#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/events/options.hpp>
+#include <sluice/pattern/publish_subscribe/options.hpp>
+#include <sluice/pattern/request_response/options.hpp>
+#include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/publish_subscribe/publisher.hpp>
 #include <sluice/pattern/publish_subscribe/reader.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber.hpp>

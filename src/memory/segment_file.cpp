@@ -12,8 +12,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kAttempts = 100;  // directories and files can vanish between two steps
-constexpr int kLooks = 3;       // at a lock that may be one that is about to remove the file
+constexpr int kLooks = 3;  // at a lock that may be one that is about to remove the file
 
 /// Removes the file of a dead creator. False: its creator is alive. True: the name is free, or
 /// another's by now.
@@ -47,7 +46,7 @@ Result<void> claim(SharedFile& file, const Directory& directory, const std::stri
                    std::string_view name) {
   int looks = 0;
   Result<void> linked;
-  for (int i = 0; i < kAttempts; ++i) {
+  for (int i = 0; i < kMaxAttempts; ++i) {
     linked = file.link(directory, key);
     if (linked || linked.error() != Errc::already_exists) return linked;
     const auto removed = remove_dead(directory, key);
@@ -100,7 +99,7 @@ Result<void> SegmentFile::make_once(std::uint64_t reserve_bytes) {
 Result<void> SegmentFile::make(std::uint64_t reserve_bytes) {
   if (auto ok = check_reserve(reserve_bytes); !ok) return ok;
   Result<void> made;
-  for (int i = 0; i < kAttempts; ++i) {
+  for (int i = 0; i < kMaxAttempts; ++i) {
     file_ = SharedFile();  // before its directory
     made = make_once(reserve_bytes);
     is_creator_ = made.has_value();

@@ -10,8 +10,6 @@
 namespace sluice {
 namespace {
 
-constexpr int kAttempts = 100;
-
 /// A new file that nobody takes for abandoned: one with a temporary name can be seen, and removed,
 /// before it is locked.
 Result<NewFile> create_locked(const Directory& directory, mode_t mode, LockKind kind) {
@@ -20,7 +18,7 @@ Result<NewFile> create_locked(const Directory& directory, mode_t mode, LockKind 
     if (!created) return created;
     const auto locked = try_lock(created->file(), kind);
     if (!locked) return locked.failure();
-    if ((*locked && created->exists(directory)) || attempt == kAttempts) return created;
+    if ((*locked && created->exists(directory)) || attempt == kMaxAttempts) return created;
   }
 }
 

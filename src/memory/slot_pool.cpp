@@ -65,7 +65,7 @@ Result<std::uint64_t> SlotPool::allocate(std::uint64_t bytes, std::uint64_t alig
 }
 
 Result<void> SlotPool::add_slot() {
-  const std::uint32_t slot = size();
+  const Slot slot = size();
   const std::uint32_t chunk = SlotTable::chunk_of(slot);
   // relaxed, here and below: this process's own words; the number of slots hands them on.
   std::uint64_t offsets = table_->chunks[chunk].load(std::memory_order_relaxed);
@@ -92,7 +92,7 @@ Result<void> SlotPool::add_slot() {
   return {};
 }
 
-Result<std::byte*> SlotPool::resize(std::uint32_t slot, std::uint64_t count) {
+Result<std::byte*> SlotPool::resize(Slot slot, std::uint64_t count) {
   auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
   std::byte* const base = file_->region().data();
   if (layout_.bytes != 0 && count > file_->region().reserved_bytes() / layout_.bytes) {
@@ -103,7 +103,7 @@ Result<std::byte*> SlotPool::resize(std::uint32_t slot, std::uint64_t count) {
   }
   const std::uint64_t bytes = count * layout_.bytes;
   if (bytes > block_bytes_[slot] || words.offset == 0) {
-    const std::uint32_t slots[] = {slot};
+    const Slot slots[] = {slot};
     release_blocks(slots);
     const std::uint64_t wanted = std::max<std::uint64_t>(bytes, kCacheLineBytes);
     const auto block = heap_->allocate(wanted, element_alignment(layout_));
@@ -115,10 +115,10 @@ Result<std::byte*> SlotPool::resize(std::uint32_t slot, std::uint64_t count) {
   return base + words.offset;
 }
 
-bool SlotPool::release_blocks(std::span<const std::uint32_t> slots) noexcept {
+bool SlotPool::release_blocks(std::span<const Slot> slots) noexcept {
   bool any = false;
   if (layout_.shape != PayloadShape::slice) return any;
-  for (const std::uint32_t slot : slots) {
+  for (const Slot slot : slots) {
     auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
     if (words.offset == 0) continue;
     heap_->deallocate(words.offset);
@@ -129,7 +129,7 @@ bool SlotPool::release_blocks(std::span<const std::uint32_t> slots) noexcept {
   return any;
 }
 
-void SlotPool::destroy(std::uint32_t slot) noexcept {
+void SlotPool::destroy(Slot slot) noexcept {
   built_[slot] = false;
   layout_.destroy(payloads_[slot]);
 }

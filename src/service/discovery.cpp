@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <sluice/pattern/publish_subscribe/broadcast.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/discovery.hpp>
-#include <sluice/service/seats.hpp>
+#include <sluice/service/port_kind.hpp>
 #include <sluice/service/service.hpp>
 
 namespace sluice {
 namespace {
 
-struct Kind {
-  const char* name;
-  FileKind kind;
-};
-constexpr Kind kPortKinds[] = {
-    {"publisher", FileKind::publisher}, {"subscriber", FileKind::subscriber},
-    {"notifier", FileKind::notifier},   {"listener", FileKind::listener},
-    {"client", FileKind::client},       {"server", FileKind::server},
-    {"producer", FileKind::producer},   {"worker", FileKind::worker}};
-
 void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
-  for (const Kind& kind : kPortKinds) {
-    const auto seat = seat_in(name, kind.name);
-    if (!seat) continue;
-    const auto file = SharedFile::open(service, name, kind.kind, sizeof(FileHeader));
-    if (!file) return;
-    const FileHeader& header = file->header();
-    ports.push_back({.kind = kind.name,
-                     .seat = *seat,
-                     .pid = header.pid,
-                     .node = header.node,
-                     .node_name = {},
-                     .incarnation = header.incarnation,
-                     .alive = is_locked(file->file())});
-  }
+  const auto port = port_of(name);
+  if (!port) return;
+  const auto file = SharedFile::open(service, name, port->kind.file, sizeof(FileHeader));
+  if (!file) return;
+  const FileHeader& header = file->header();
+  ports.push_back({.kind = std::string(port->kind.name),
+                   .seat = port->seat,
+                   .pid = header.pid,
+                   .node = header.node,
+                   .node_name = {},
+                   .incarnation = header.incarnation,
+                   .alive = is_locked(file->file())});
 }
 
 std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeInfo>& nodes) {
@@ -66,7 +53,8 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
   for (const std::string& key : *keys) {
     const auto service = open_directory(*directory, key, owner_below(*resolved));
     if (!service) continue;
-    const auto file = SharedFile::open(*service, "service", FileKind::service, sizeof(ServiceFile));
+    const auto file =
+        SharedFile::open(*service, kServiceFile, FileKind::service, sizeof(ServiceFile));
     if (!file) continue;
     auto description = describe(*file);
     if (!description) continue;

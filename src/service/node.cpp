@@ -10,13 +10,6 @@
 #include <sluice/service/registry.hpp>
 
 namespace sluice {
-namespace {
-
-constexpr int kAttempts =
-    1000;  // the directory can vanish with the last other node, again and again
-
-}  // namespace
-
 std::string node_file_name(std::uint64_t id) { return format("{:016x}", id); }
 
 Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name,
@@ -32,7 +25,7 @@ Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name
   node->id_ = random_number();
   const std::string executable = executable_path();
   Result<void> published;
-  for (int i = 0; i < kAttempts; ++i) {
+  for (int i = 0; i < kMaxAttempts; ++i) {
     published = node->publish(executable);
     if (published || published.error() != Errc::not_found) break;
   }

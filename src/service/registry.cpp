@@ -4,8 +4,8 @@
 
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/board.hpp>
+#include <sluice/service/reaping.hpp>
 #include <sluice/service/registry.hpp>
-#include <sluice/service/seats.hpp>
 #include <sluice/service/service.hpp>
 
 namespace sluice {
@@ -44,7 +44,7 @@ std::uint32_t reap_service(const Directory& services, const std::string& key,
     return removed;
   }
   const auto alone = try_lock(file->file(), LockKind::exclusive);
-  if (!alone || !*alone || !leads_to(service, "service", file->file())) return 0;
+  if (!alone || !*alone || !leads_to(service, kServiceFile, file->file())) return 0;
   return remove_service(services, key, service);
 }
 

@@ -9,14 +9,13 @@
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
-#include <sluice/service/seats.hpp>
+#include <sluice/service/reaping.hpp>
 #include <sluice/service/service.hpp>
 #include <thread>
 
 namespace sluice {
 namespace {
 
-constexpr const char* kServiceFile = "service";
 constexpr std::chrono::seconds kPatience{10};
 
 /// Somebody else created, left or removed the service at the same moment.

@@ -102,7 +102,7 @@ Result<void> DoorbellSleeper::make_pipes() {
 }
 
 /// Before the doorbells are armed: what a futex sleeper compares with.
-void DoorbellSleeper::get_up() {
+void DoorbellSleeper::read_bells() {
   if (uses_pipes()) return;
   futexes_.clear();
   // acquire: pairs with the release in `ring_process_bell`; what it tells of is looked at next.

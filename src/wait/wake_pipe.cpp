@@ -13,7 +13,6 @@ namespace sluice {
 namespace {
 
 constexpr const char* kPrefix = "waiter.";
-constexpr int kAttempts = 100;
 constexpr int kMaxReads = 16;  // as much as a pipe holds by default
 
 /// A pipe that is full is readable anyway.
@@ -48,7 +47,7 @@ Result<WakePipe> WakePipe::create(const Directory& directory, mode_t mode) {
       return pipe;
     }
     // A reaper may have found it before it was open, and taken it for a dead one's.
-    if (linked.error() != Errc::not_found || attempt == kAttempts) return linked.failure();
+    if (linked.error() != Errc::not_found || attempt == kMaxAttempts) return linked.failure();
   }
 }
 

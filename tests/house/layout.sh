@@ -74,6 +74,9 @@ done < <(grep -rnE '#include <[a-z_/]+\.h>' include/sluice/queue || true)
 while read -r found; do
   fail "$found: only src/ includes this"
 done < <(grep -rnE '#include <(boost|fmt)/' include || true)
+while read -r found; do
+  fail "$found: src/core/format.cpp alone includes fmt"
+done < <(grep -rn '#include <fmt/' src | grep -v '^src/core/format.cpp:' || true)
 
 while read -r found; do
   fail "$found: one concept a header, without parts in files of their own"

@@ -151,7 +151,7 @@ TEST(SlotPool, BlocksOfSlicesAreGivenUpWhereMemoryIsShort) {
   Owner owner(kSlices, kMiB);
   owner.grow(2).value();
   owner.pool.when_short([&] {
-    const std::uint32_t unread[] = {0};
+    const Slot unread[] = {0};
     return owner.pool.release_blocks(unread);
   });
   (void)owner.pool.resize(0, 150'000).value();

@@ -11,7 +11,7 @@
 #include <fstream>
 #include <optional>
 #include <sluice/platform/process.hpp>
-#include <sluice/service/seats.hpp>
+#include <sluice/service/reaping.hpp>
 #include <sluice/wait/wake_pipe.hpp>
 #include <string>
 #include <support/child_process.hpp>

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <sluice/core/index.hpp>
 
 namespace sluice {
 
@@ -14,8 +15,6 @@ namespace sluice {
 /// `close` on the port's thread, `give_back` on any.
 class HandleCells {
  public:
-  static constexpr std::uint32_t kNone = UINT32_MAX;
-
   HandleCells() = default;
   explicit HandleCells(std::uint32_t count)
       : cells_(std::make_unique<std::atomic<std::uint8_t>[]>(count)), count_(count) {}
@@ -23,7 +22,7 @@ class HandleCells {
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
 
   /// Whether cell `i` is held. Ordered after the `give_back` that freed it.
-  [[nodiscard]] bool is_held(std::uint32_t i) const noexcept {
+  [[nodiscard]] bool is_held(Cell i) const noexcept {
     // acquire: pairs with the exchange in `give_back`.
     return (cells_[i].load(std::memory_order_acquire) & kHeld) != 0;
   }
@@ -34,10 +33,10 @@ class HandleCells {
     return held;
   }
 
-  /// The first cell that is free, now held; kNone where there is none.
-  [[nodiscard]] std::uint32_t acquire() noexcept { return acquire(0, count_); }
+  /// The first cell that is free, now held; kNoCell where there is none.
+  [[nodiscard]] Cell acquire() noexcept { return acquire(0, count_); }
   /// The same among the cells from `first` up to `end`, for ports with several kinds of handles.
-  [[nodiscard]] std::uint32_t acquire(std::uint32_t first, std::uint32_t end) noexcept {
+  [[nodiscard]] Cell acquire(Cell first, Cell end) noexcept {
     for (std::uint32_t i = first; i < end; ++i) {
       if (is_held(i)) continue;
       // relaxed: the handle is passed on by other means.
@@ -46,11 +45,11 @@ class HandleCells {
       cells_[i].store(closed_ ? kHeldOrphan : kHeld, std::memory_order_relaxed);
       return i;
     }
-    return kNone;
+    return kNoCell;
   }
 
   /// Frees a cell on the port's own thread, where no other thread can hold its handle.
-  void withdraw(std::uint32_t i) noexcept {
+  void withdraw(Cell i) noexcept {
     // relaxed: the port's thread alone reads it from here on.
     cells_[i].store(0, std::memory_order_relaxed);
     if (closed_) [[unlikely]]
@@ -59,7 +58,7 @@ class HandleCells {
 
   /// Frees a cell. True: the port is closed and this was its last handle; the caller ends what it
   /// left. Where false, nothing of the port may be touched any more.
-  [[nodiscard]] bool give_back(std::uint32_t i) noexcept {
+  [[nodiscard]] bool give_back(Cell i) noexcept {
     // acq_rel: release what was done with the handle to `is_held`; acquire `close`'s mark.
     if (cells_[i].exchange(0, std::memory_order_acq_rel) == kHeld) return false;
     return forget_one();

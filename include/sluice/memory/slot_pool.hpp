@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <sluice/core/index.hpp>
 #include <sluice/memory/allocator.hpp>
 #include <sluice/memory/heap.hpp>
 #include <sluice/memory/shared_file.hpp>
@@ -76,13 +77,13 @@ struct SlotTable {
   PayloadShape shape;
   std::atomic<std::uint64_t> chunks[kChunks];  ///< offset of each chunk of the table
 
-  static constexpr std::uint32_t chunk_of(std::uint32_t slot) noexcept {
+  static constexpr std::uint32_t chunk_of(Slot slot) noexcept {
     return static_cast<std::uint32_t>(std::bit_width(slot / kFirst + 1)) - 1;
   }
   static constexpr std::uint32_t chunk_size(std::uint32_t chunk) noexcept {
     return kFirst << chunk;
   }
-  static constexpr std::uint32_t index_in_chunk(std::uint32_t slot) noexcept {
+  static constexpr std::uint32_t index_in_chunk(Slot slot) noexcept {
     return slot - kFirst * ((1U << chunk_of(slot)) - 1);
   }
 };
@@ -120,24 +121,24 @@ class SlotPool {
   [[nodiscard]] std::uint32_t size() const noexcept {
     return static_cast<std::uint32_t>(payloads_.size());
   }
-  [[nodiscard]] std::byte* payload(std::uint32_t slot) const noexcept { return payloads_[slot]; }
+  [[nodiscard]] std::byte* payload(Slot slot) const noexcept { return payloads_[slot]; }
   /// Where the slot begins, with room for a SlotHeader.
-  [[nodiscard]] std::byte* header(std::uint32_t slot) const noexcept {
+  [[nodiscard]] std::byte* header(Slot slot) const noexcept {
     return payloads_[slot] - payload_offset(layout_);
   }
 
   /// Slices: makes room for `count` elements in a slot that nobody reads; returns the first. Keeps
   /// the block that the slot has if it is large enough. Errors: no_memory, no_address_space.
-  [[nodiscard]] Result<std::byte*> resize(std::uint32_t slot, std::uint64_t count);
+  [[nodiscard]] Result<std::byte*> resize(Slot slot, std::uint64_t count);
   /// Slices: gives back the blocks of slots that nobody reads. Returns whether there were any.
-  bool release_blocks(std::span<const std::uint32_t> slots) noexcept;
+  bool release_blocks(std::span<const Slot> slots) noexcept;
 
   /// Dynamic: the slot holds an object from now on, …
-  void set_built(std::uint32_t slot) noexcept {
+  void set_built(Slot slot) noexcept {
     if (!built_.empty()) built_[slot] = true;
   }
   /// … which is destroyed here, in a slot that nobody reads.
-  void clear(std::uint32_t slot) noexcept {
+  void clear(Slot slot) noexcept {
     if (!built_.empty() && built_[slot]) destroy(slot);
   }
 
@@ -152,7 +153,7 @@ class SlotPool {
 
  private:
   Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
-  void destroy(std::uint32_t slot) noexcept;
+  void destroy(Slot slot) noexcept;
 
   SharedFile* file_ = nullptr;
   SlotTable* table_ = nullptr;
@@ -184,16 +185,16 @@ class PeerSlots {
 
   [[nodiscard]] std::size_t size() const noexcept { return payloads_.size(); }
   /// For a hint to the cache: where the slot's payload is, null if it is not known yet.
-  [[nodiscard]] const std::byte* peek(std::uint32_t slot) const noexcept {
+  [[nodiscard]] const std::byte* peek(Slot slot) const noexcept {
     return slot < payloads_.size() ? payloads_[slot] : nullptr;
   }
   /// Where the slot begins. Precondition: `peek(slot)` is not null.
-  [[nodiscard]] const std::byte* header(std::uint32_t slot) const noexcept {
+  [[nodiscard]] const std::byte* header(Slot slot) const noexcept {
     return payloads_[slot] - SlotPool::payload_offset(layout_);
   }
   /// The payload in a slot that this side has claimed. Wait-free; system calls only when the
   /// owner's file has grown.
-  [[nodiscard]] Payload payload(std::uint32_t slot) noexcept {
+  [[nodiscard]] Payload payload(Slot slot) noexcept {
     if (slot >= payloads_.size()) [[unlikely]] {
       if (!learn() || slot >= payloads_.size()) return none();
     }

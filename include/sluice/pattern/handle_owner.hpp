@@ -5,16 +5,19 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <sluice/core/handle_cells.hpp>
-#include <sluice/pattern/participant.hpp>
+#include <sluice/core/index.hpp>
+#include <sluice/pattern/port.hpp>
+#include <utility>
 
 namespace sluice {
 
 /// Lives until it is closed and the last of its handles is given back.
-class HandleOwner : public Participant {
+class HandleOwner : public Port {
  public:
   /// Gives a handle back. Any thread. Afterwards this may be gone.
-  void drop(std::uint32_t cell) noexcept {
+  void drop(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return;
     if (cells_.give_back(cell)) delete this;
@@ -28,12 +31,29 @@ class HandleOwner : public Participant {
   }
 
  protected:
-  HandleOwner(const char* kind, std::uint32_t handles) : Participant(kind), cells_(handles) {}
+  HandleOwner(const char* kind, std::unique_ptr<Service> service, std::uint32_t handles)
+      : Port(kind, std::move(service)), cells_(handles) {}
   virtual ~HandleOwner() = default;
   /// On the port's thread, in a forked child too.
   virtual void before_close() noexcept {}
 
   HandleCells cells_;
+};
+
+/// One that can be waited for: it is filled by others, which ring the service's doorbell.
+class WaitableHandleOwner : public HandleOwner, public Waitable {
+ public:
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
+
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
+
+ protected:
+  using HandleOwner::HandleOwner;
+  ~WaitableHandleOwner() override = default;
+  void before_close() noexcept override { cut_link(); }
 };
 
 }  // namespace sluice

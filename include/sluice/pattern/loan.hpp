@@ -15,7 +15,7 @@ namespace sluice {
 struct Loaned {
   std::byte* payload = nullptr;  ///< null: none
   std::uint64_t count = 1;       ///< elements of a slice
-  std::uint32_t cell = 0;
+  Cell cell = 0;
   Errc error = Errc::ok;
 };
 
@@ -44,22 +44,21 @@ class LoanBase {
   /// Gives the memory back unused.
   void reset() noexcept {
     if (loaned_.payload == nullptr) return;
-    const std::uint32_t cell = loaned_.cell;
+    const Cell cell = loaned_.cell;
     loaned_ = {.error = Errc::closed};
     owner_->drop(cell);
   }
 
   /// For the port `owner`: its cell. Aborts with `message` where the handle is empty or another
   /// port's: a programmer's error.
-  [[nodiscard]] std::uint32_t cell_in(const HandleOwner* owner,
-                                      const char* message) const noexcept {
+  [[nodiscard]] Cell cell_in(const HandleOwner* owner, const char* message) const noexcept {
     if (loaned_.payload == nullptr || owner_ != owner) [[unlikely]]
       abort_with(message);
     return loaned_.cell;
   }
   /// The same, and takes its memory out of the handle.
   [[nodiscard]] std::uint32_t hand_on(const HandleOwner* owner, const char* message) noexcept {
-    const std::uint32_t cell = cell_in(owner, message);
+    const Cell cell = cell_in(owner, message);
     loaned_ = {.error = Errc::closed};
     return cell;
   }

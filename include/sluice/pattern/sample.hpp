@@ -19,7 +19,7 @@ struct Borrowed {
   std::atomic<std::uint64_t>* claim = nullptr;
   std::uint64_t sequence = 0;
   std::uint64_t publisher = 0;  ///< who wrote it
-  std::uint32_t cell = 0;
+  Cell cell = 0;
   Errc error = Errc::ok;
 };
 

@@ -67,6 +67,10 @@ enum class OwnedBy : std::uint8_t {
   self_or_sticky,  ///< the effective user, root, or anybody where the directory is sticky
 };
 
+/// How often a step is tried again that others undid: directories and files can vanish between two
+/// steps, with the last node or by a reaper, again and again.
+inline constexpr int kMaxAttempts = 1000;
+
 /// Opens the directory `path`, which may lead through symbolic links.
 [[nodiscard]] Result<Directory> open_directory_at_path(const std::string& path);
 /// Opens `name` below `parent`. Errc::not_found where there is none.

@@ -1,105 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One publisher, any number of subscribers: a ring of sample handles that the publisher alone
-// writes, and for each subscriber a row that the subscriber alone writes.
-//
-//   publisher's words                        a subscriber's words (its row for this publisher)
-//   +--------+------------------+--------+   +-----------+--------+---------+----------+--------+
-//   | head   | ring[capacity]   | help[] |   | publisher | cursor | request | answered | claims |
-//   +--------+------------------+--------+   +-----------+--------+---------+----------+--------+
-//
-// Invariants
-//  - A word has one writer. Whatever a killed process wrote stays valid; it stops changing.
-//  - A slot is free, loaned, in the ring, or retired (evicted from the ring, perhaps still
-//  claimed).
-//    It goes from retired to free in `reclaim` alone, and only when no row claims or pins it.
-//  - A subscriber reads a payload only between a validated claim (or a pin) and `release`.
-//
-// Why a validated claim holds: the subscriber stores its claim, passes a seq_cst fence and finds
-// the entry unchanged; the publisher overwrites the entry, passes a seq_cst fence and reads the
-// claims. Whichever fence comes second sees the other side's store.
-//
-// Progress: every operation is wait-free. `take` fails a try only when the publisher overwrote what
-// it was looking at; after `kTries` it asks for help, and since a publisher recycles no slot
-// without `reclaim`, which answers every request, a further `slots` publications at most can pass.
-//
-// Source: the announce-and-validate scheme is that of hazard pointers (M. Michael, 2004), the help
-// that of wait-free constructions (M. Herlihy, 1991). docs/memory_model.md lists every pair.
+// The two ends of a broadcast index queue: one publisher, any number of subscribers.
+// broadcast_words.hpp says how it works and why.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <sluice/platform/cache_line.hpp>
-#include <sluice/queue/tagged_entry.hpp>
+#include <sluice/core/index.hpp>
+#include <sluice/queue/broadcast_words.hpp>
 #include <span>
 #include <vector>
 
 namespace sluice {
-
-/// A sample handle as it stands in the ring: the entry's index is a slot.
-struct SampleHandle : TaggedEntry {
-  static constexpr std::uint32_t slot(std::uint64_t entry) noexcept { return index(entry); }
-};
-
-inline constexpr std::uint32_t kMaxSlots = SampleHandle::kMaxIndex;
-inline constexpr std::uint32_t kNoSlot = UINT32_MAX;
-
-/// The publisher's line that everybody polls.
-struct alignas(kCacheLineBytes) BroadcastHead {
-  std::atomic<std::uint64_t> head;   ///< number of samples published
-  std::atomic<std::uint64_t> slots;  ///< number of slots that exist; only grows
-};
-
-/// The publisher's answer to one subscriber seat: `entry` is that of the pinned sample.
-struct BroadcastHelp {
-  std::atomic<std::uint64_t> request;
-  std::atomic<std::uint64_t> entry;
-};
-
-/// A subscriber's words for one publisher. `claims` follow directly behind it.
-struct alignas(kCacheLineBytes) BroadcastRow {
-  std::atomic<std::uint64_t> publisher;  ///< incarnation it is bound to; 0: nobody's
-  std::atomic<std::uint64_t> cursor;     ///< next position to take; kUnset until it is known
-  std::atomic<std::uint64_t> request;    ///< number of the last request for help
-  std::atomic<std::uint64_t> answered;   ///< number of the last request that needs no help any more
-
-  static constexpr std::uint64_t kUnset = UINT64_MAX;
-
-  /// slot + 1 that the subscriber is looking at, or 0.
-  [[nodiscard]] std::atomic<std::uint64_t>* claims() noexcept {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1);
-  }
-  [[nodiscard]] const std::atomic<std::uint64_t>* claims() const noexcept {
-    return reinterpret_cast<const std::atomic<std::uint64_t>*>(this + 1);
-  }
-  /// Hands the row, which has `claim_count` claims and holds none, to the publisher `incarnation`.
-  /// Requests count on from `first_request`: a random number, so that an answer that the seat's
-  /// former subscriber got is never taken for one's own.
-  void bind(std::uint64_t incarnation, std::uint64_t first_request,
-            std::uint32_t claim_count) noexcept {
-    // relaxed: ordered by the release that follows.
-    cursor.store(kUnset, std::memory_order_relaxed);
-    request.store(first_request, std::memory_order_relaxed);
-    answered.store(first_request, std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < claim_count; ++i) claims()[i].store(0, std::memory_order_relaxed);
-    // release: pairs with the acquire of the publisher that looks for its row.
-    publisher.store(incarnation, std::memory_order_release);
-  }
-  /// Bytes of a row with `claim_count` claims, a multiple of the cache line.
-  static constexpr std::size_t bytes(std::size_t claim_count) noexcept {
-    return sizeof(std::uint64_t) * ((8 + claim_count + 7) / 8 * 8);
-  }
-};
-
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(sizeof(std::atomic<std::uint64_t>) == 8);
-static_assert(sizeof(BroadcastHead) == 64 && offsetof(BroadcastHead, slots) == 8);
-static_assert(sizeof(BroadcastHelp) == 16 && offsetof(BroadcastHelp, entry) == 8);
-static_assert(sizeof(BroadcastRow) == 64 && offsetof(BroadcastRow, answered) == 24);
-static_assert(BroadcastRow::bytes(1) == 128 && BroadcastRow::bytes(8) == 128);
 
 /// The publisher's end. Thread safety: one thread at a time.
 class BroadcastWriter {
@@ -115,12 +29,12 @@ class BroadcastWriter {
   struct Reader {
     const BroadcastRow* row = nullptr;
     std::uint32_t claims = 0;  ///< number of claims in the row
-    std::uint32_t seat = 0;    ///< index into `Words::help`
+    Seat seat;                 ///< index into `Words::help`
     std::uint64_t depth = 0;   ///< how far it may trail; used under lossless delivery
     /// Lossless: a cursor it cannot be behind of while its row says `kUnset`.
     std::uint64_t assumed_cursor = 0;
     std::uint64_t helped = 0;  ///< last request that was answered
-    std::uint32_t pinned = kNoSlot;
+    Slot pinned = kNoSlot;
   };
 
   BroadcastWriter() = default;
@@ -143,27 +57,27 @@ class BroadcastWriter {
   }
   [[nodiscard]] std::uint32_t free_slots() const noexcept { return free_count_; }
   /// The free slots; the one that became free last is at the end.
-  [[nodiscard]] std::span<const std::uint32_t> free_list() const noexcept {
+  [[nodiscard]] std::span<const Slot> free_list() const noexcept {
     return {free_.data(), free_count_};
   }
   [[nodiscard]] std::uint64_t published() const noexcept { return published_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return words_.capacity; }
 
   /// Takes the free slot that was used last. Precondition: `free_slots() > 0`.
-  [[nodiscard]] std::uint32_t take_free() noexcept { return free_[--free_count_]; }
+  [[nodiscard]] Slot take_free() noexcept { return free_[--free_count_]; }
 
   /// What `take_free` would return; any slot where none is free. Precondition: there are slots.
-  [[nodiscard]] std::uint32_t next_free() const noexcept {
+  [[nodiscard]] Slot next_free() const noexcept {
     return free_[free_count_ - static_cast<std::uint32_t>(free_count_ > 0)];
   }
 
   /// Gives back a slot from `take_free` that was not published.
-  void give_back(std::uint32_t slot) noexcept { free_[free_count_++] = slot; }
+  void give_back(Slot slot) noexcept { free_[free_count_++] = slot; }
 
   /// Publishes the payload in `slot`; returns its position. O(1), whatever the number of
   /// subscribers. Ends with a full fence, so that a look at the board's `armed` that follows cannot
   /// come too early, and a subscriber that joined is seen before the next loan.
-  std::uint64_t publish(std::uint32_t slot) noexcept {
+  std::uint64_t publish(Slot slot) noexcept {
     const std::uint64_t position = published_++;
     const std::size_t index = position & mask_;
     // release: the payload comes first; pairs with the acquire of the entry in `take`.
@@ -171,7 +85,7 @@ class BroadcastWriter {
     // release: pairs with the acquire of `head` in `take`. Killed between the two stores: who polls
     // the entry receives the sample, who goes by `head` does not.
     words_.head->head.store(position + 1, std::memory_order_release);
-    const std::uint32_t evicted = in_ring_[index];
+    const Slot evicted = in_ring_[index];
     in_ring_[index] = slot;
     if (evicted != kNoSlot) retired_[retired_count_++] = evicted;
     // seq_cst: pairs with the fence of a subscriber that arms the board and then looks at `head`,
@@ -181,19 +95,19 @@ class BroadcastWriter {
   }
 
   /// Moves every retired slot that nobody claims to the free ones, and answers requests for help.
-  /// `readers_now()` is called after the fence and returns a span of the readers of this moment, or
-  /// an empty optional where they are not known: then nothing is freed.
+  /// `readers_now()` is called after the fence and returns a pointer-like to a range of the readers
+  /// of this moment, which is empty where they are not known: then nothing is freed.
   template <typename ReadersNow>
   void reclaim(ReadersNow&& readers_now) noexcept {
     // seq_cst: pairs with the fence between claim and validation in `take`.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    const std::optional<std::span<Reader>> readers = readers_now();
+    const auto readers = readers_now();
     if (!readers) return;
     ++epoch_;
     for (Reader& reader : *readers) mark_claims(reader);
     std::uint32_t kept = 0;
     for (std::uint32_t i = 0; i < retired_count_; ++i) {
-      const std::uint32_t slot = retired_[i];
+      const Slot slot = retired_[i];
       if (marks_[slot] == epoch_) {
         retired_[kept++] = slot;
       } else {
@@ -204,7 +118,8 @@ class BroadcastWriter {
   }
 
   /// Lossless delivery: the first position whose publication would lap one of `readers`.
-  [[nodiscard]] std::uint64_t lap_limit(std::span<const Reader> readers) const noexcept {
+  template <typename Readers>
+  [[nodiscard]] std::uint64_t lap_limit(const Readers& readers) const noexcept {
     std::uint64_t limit = UINT64_MAX;
     for (const Reader& reader : readers) {
       // acquire: pairs with the release of `cursor` in `take`: what was taken stays taken.
@@ -256,9 +171,9 @@ class BroadcastWriter {
   std::uint64_t epoch_ = 0;
   std::uint32_t free_count_ = 0;
   std::uint32_t retired_count_ = 0;
-  std::vector<std::uint32_t> in_ring_;  // private copy of the ring's slots
-  std::vector<std::uint32_t> free_;
-  std::vector<std::uint32_t> retired_;
+  std::vector<Slot> in_ring_;  // private copy of the ring's slots
+  std::vector<Slot> free_;
+  std::vector<Slot> retired_;
   std::vector<std::uint64_t> marks_;  // epoch in which the slot was last seen claimed
 };
 
@@ -280,7 +195,7 @@ class BroadcastReader {
   };
   struct Taken {
     std::uint64_t position = 0;
-    std::uint32_t slot = kNoSlot;  ///< kNoSlot: nothing there. From the publisher: check its range.
+    Slot slot = kNoSlot;  ///< kNoSlot: nothing there. From the publisher: check its range.
   };
 
   /// Tries before help is asked for.
@@ -312,13 +227,13 @@ class BroadcastReader {
 
   /// Takes the next sample, or the newest, and holds it in claim `claim`, which must be clear,
   /// until `release(claim)`.
-  [[nodiscard]] Taken take(std::uint32_t claim, Want want = Want::oldest) noexcept {
-    return take(claim, want, [](std::uint32_t) {});
+  [[nodiscard]] Taken take(Claim claim, Want want = Want::oldest) noexcept {
+    return take(claim, want, [](Slot) {});
   }
 
   /// The same; `expect(slot)` is called before the claim, to fetch the payload into the cache.
   template <typename Expect>
-  [[nodiscard]] Taken take(std::uint32_t claim, Want want, Expect&& expect) noexcept {
+  [[nodiscard]] Taken take(Claim claim, Want want, Expect&& expect) noexcept {
     if (want == Want::oldest) {
       // The entry itself says whether it is there: one cache line to wait for, not `head`'s too.
       // acquire: pairs with the release of the entry in `publish`; if it is of a later position,
@@ -345,12 +260,12 @@ class BroadcastReader {
   }
 
   /// Gives the slot back to the publisher.
-  void release(std::uint32_t claim) noexcept {
+  void release(Claim claim) noexcept {
     // release: pairs with the acquire in `reclaim`; the payload was read before.
     words_.row->claims()[claim].store(0, std::memory_order_release);
   }
   /// What `release` stores 0 into.
-  [[nodiscard]] std::atomic<std::uint64_t>& claim_word(std::uint32_t claim) const noexcept {
+  [[nodiscard]] std::atomic<std::uint64_t>& claim_word(Claim claim) const noexcept {
     return words_.row->claims()[claim];
   }
 
@@ -368,7 +283,7 @@ class BroadcastReader {
   }
 
   /// The entry of `position`, claimed and validated, or kNone with the claim cleared.
-  std::uint64_t try_claim(std::uint64_t position, std::uint32_t claim) noexcept {
+  std::uint64_t try_claim(std::uint64_t position, Claim claim) noexcept {
     const std::atomic<std::uint64_t>& cell = words_.ring[position & mask_];
     // acquire: pairs with the release of the entry in `publish`.
     const std::uint64_t entry = cell.load(std::memory_order_acquire);
@@ -400,7 +315,7 @@ class BroadcastReader {
   }
 
   /// The publisher overwrote `position` while it was looked at.
-  [[gnu::noinline]] Taken take_contended(std::uint64_t position, std::uint32_t claim, Want want,
+  [[gnu::noinline]] Taken take_contended(std::uint64_t position, Claim claim, Want want,
                                          std::uint64_t depth) noexcept {
     std::uint64_t request = 0;
     // relaxed: a bound only; 4 * slots is above what an honest publisher can need.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bounded queue of jobs for any number of producers and workers, in memory that all of them may
-// write. Each job goes to one worker; it stays in its cell until it is done, and whose worker dies
-// goes to another one.
+// A bounded queue of jobs for any number of producers and workers, in memory that all of them
+// write. Each job goes to one worker, and to another one if that dies. It stays in its cell until
+// it is done.
 //
 //   +------+---------+------+---------+----------+---------+--------+-----+--------------+
 //   | tail | padding | head | padding | returned | padding | cell 0 | ... | capacity - 1 |
@@ -14,41 +14,38 @@
 //          |    lap     |  state  |  attempts   | producer seat |    slot    | worker seat|
 //          +------------+---------+-------------+---------------+------------+------------+
 //          `---- turn ------------'
-//   state: 0 free, 1 ready, 2 taken; a free cell holds nothing else. Zeroed memory is an empty
-//   queue.
+//   state: 0 free, 1 ready, 2 taken; a free cell holds nothing else. Zeros are an empty queue.
 //
 //        push           take           finish
 //   free ----->  ready -----> taken  --------> free, next lap
 //                      <-----
 //                put_back: attempts + 1
 //
-// Position p belongs to cell p % capacity in lap p / capacity. tail is where the next job goes,
-// head where the next job is that nobody had yet.
+// Position p is cell p % capacity in lap p / capacity; at tail the next job goes in, and at head is
+// the next job that nobody had yet.
 //
 // **The claim is the cell**, as in `MpmcIndexQueue`: each step is one compare-and-swap on the whole
 // cell, and carries who did it. So a participant killed at any instruction has done a step or has
 // not; tail and head are hints (`PositionHint`) and may be behind.
 //
 // **Jobs that were put back** lie behind the head; their attempts tell them from the others.
-// `returned` counts them, and a worker for whom it has changed scans the cells. Whoever is killed
-// between putting back and counting leaves no hint: `take_returned` and `announce_returned` scan on
-// demand.
+// `returned` counts them, and a worker for whom it has changed scans the cells. A process killed
+// before it counts leaves no hint: `take_returned` and `announce_returned` scan on demand.
 //
-// **In order.** The cell at the tail has to be free. So the oldest job that is not done bounds the
-// queue: `capacity` jobs after it the queue is full, however many of them are done.
+// **In order.** The cell at the tail has to be free: `capacity` jobs after the oldest that is not
+// done the queue is full, however many of them are done.
 //
-// **ABA.** A lap comes again after 2^24 laps, that is 2^24 * capacity jobs. A push or take that
-// slept for a multiple of exactly that many finds the same free cell, or the same slot of the same
-// producer ready for the same attempt. Then its step is right again: its `position` differs by
-// whole turns of the lap counter, which no function here tells apart. finish and put_back expect
-// the lap and the worker: nobody else changes the cell of a worker that lives. Tail and head have
-// 64 bits.
+// **ABA.** A lap comes again after 2^24 * capacity jobs. A push or take that slept for exactly a
+// multiple of that finds the same free cell, or the same slot of the same producer ready for the
+// same attempt. Then its step is right again: positions that differ by whole turns of the lap
+// counter are not told apart here. finish and put_back expect the lap and the worker: nobody else
+// changes the cell of a worker that lives. Tail and head have 64 bits.
 //
 // Progress: lock-free; an attempt fails only because another participant's push or take succeeded.
 // The scans take `capacity` steps. Values that no run of this code can produce end a push with
-// "full" and a take with "nothing", and no position is used unmasked; but whoever may write this
-// memory can lose or invent jobs, so that seat and slot of a job have to be checked, and can keep
-// others trying as long as it goes on writing.
+// "full" and a take with "nothing", and no position is used unmasked. But whoever writes this
+// memory can lose or invent jobs, so check a job's seat and slot, and can keep others trying while
+// it writes.
 #pragma once
 
 #include <atomic>
@@ -58,6 +55,7 @@
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <sluice/core/index.hpp>
 #include <sluice/platform/cache_line.hpp>
 #include <sluice/queue/position_hint.hpp>
 
@@ -97,8 +95,8 @@ class WorkIndexQueue {
   struct Job {
     std::uint64_t position;
     std::uint64_t cell;  ///< what the cell holds while the job is this worker's
-    std::uint32_t producer;
-    std::uint32_t slot;
+    Seat producer;
+    Slot slot;
     std::uint32_t attempt;  ///< 1: nobody had it before
   };
 
@@ -115,8 +113,7 @@ class WorkIndexQueue {
 
   /// Appends the job in `slot` of `producer`; its position, or nothing when the queue is full.
   /// The slot must not be written until `is_pending` says that the job is done.
-  [[nodiscard]] std::optional<std::uint64_t> push(std::uint32_t producer,
-                                                  std::uint32_t slot) noexcept {
+  [[nodiscard]] std::optional<std::uint64_t> push(Seat producer, Slot slot) noexcept {
     assert(producer < kMaxSeats && slot < kMaxSlots);
     while (auto place = find(words_->tail, kFree)) {
       const std::uint64_t job = pack(turn(place->position, kReady), producer, slot);
@@ -135,7 +132,7 @@ class WorkIndexQueue {
   /// Takes the oldest job that was put back; if there is none, the oldest that nobody had yet.
   /// `worker` is the caller's seat, whose file it holds locked. Killed before the compare-and-swap:
   /// nothing happened. After it: the job is the dead worker's, until `put_back_all`.
-  [[nodiscard]] std::optional<Job> take(std::uint32_t worker) noexcept {
+  [[nodiscard]] std::optional<Job> take(Seat worker) noexcept {
     // Acquire, with the release in `return_cell`: the cells that were put back. Read before the
     // scan: what is put back during the scan counts as not seen.
     const std::uint64_t returned = words_->returned.load(std::memory_order_acquire);
@@ -155,7 +152,7 @@ class WorkIndexQueue {
 
   /// Takes the oldest job that was put back, even if whoever put it back was killed before it could
   /// say so. To be called now and then where `take` finds nothing. Looks at every cell.
-  [[nodiscard]] std::optional<Job> take_returned(std::uint32_t worker) noexcept {
+  [[nodiscard]] std::optional<Job> take_returned(Seat worker) noexcept {
     // Relaxed: where the scan begins, and which lap it is. A tail that is behind costs the order.
     const std::uint64_t tail = words_->tail.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i != capacity_; ++i) {
@@ -207,7 +204,7 @@ class WorkIndexQueue {
   /// Puts back every job of a dead worker; how many. Whoever calls it holds the lock of that
   /// worker's file and has not unlinked it yet: the worker is dead, and nobody else is on its seat.
   /// May be killed anywhere, and be called again.
-  std::size_t put_back_all(std::uint32_t worker) noexcept {
+  std::size_t put_back_all(Seat worker) noexcept {
     std::size_t count = 0;
     for (std::size_t i = 0; i != capacity_; ++i) {
       // Relaxed: what the dead worker did happened before its lock was dropped, and the
@@ -220,8 +217,7 @@ class WorkIndexQueue {
   }
 
   /// Whether that job, as it was pushed, is not done yet. False: its slot may be written again.
-  [[nodiscard]] bool is_pending(std::uint64_t position, std::uint32_t producer,
-                                std::uint32_t slot) const noexcept {
+  [[nodiscard]] bool is_pending(std::uint64_t position, Seat producer, Slot slot) const noexcept {
     // Acquire, with the release in `finish` and `return_cell`: every worker that had the job has
     // read the payload. That holds for later values of the cell, too: each change of a cell is a
     // read-modify-write and goes on with the release sequences before it.
@@ -233,9 +229,9 @@ class WorkIndexQueue {
 
   /// Whether a job of that producer is not done yet. For a dead one, whose file's lock the caller
   /// holds, false is final: the file may be unlinked. Looks at every cell.
-  [[nodiscard]] bool has_jobs_of(std::uint32_t producer) const noexcept {
+  [[nodiscard]] bool has_jobs_of(Seat producer) const noexcept {
     for (std::size_t i = 0; i != capacity_; ++i) {
-      // Acquire, as in `is_pending`.
+      // Acquire, with the release in `finish`: the payload was read.
       const std::uint64_t word = cell_at(i).load(std::memory_order_acquire);
       if (is_job(word) && producer_of(word) == producer) return true;
     }
@@ -293,26 +289,25 @@ class WorkIndexQueue {
   static constexpr std::uint32_t attempts_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> kAttemptsShift) & (kMostAttempts - 1);
   }
-  static constexpr std::uint32_t producer_of(std::uint64_t word) noexcept {
+  static constexpr Seat producer_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> kProducerShift) & (kMaxSeats - 1);
   }
-  static constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
+  static constexpr Slot slot_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> kSlotShift) & (kMaxSlots - 1);
   }
-  static constexpr std::uint32_t worker_of(std::uint64_t word) noexcept {
+  static constexpr Seat worker_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word & kWorkerMask);
   }
   static constexpr bool is_job(std::uint64_t word) noexcept {
     return state_of(word) == kReady || state_of(word) == kTaken;
   }
 
-  static constexpr std::uint64_t pack(std::uint32_t turn, std::uint32_t producer,
-                                      std::uint32_t slot) noexcept {
+  static constexpr std::uint64_t pack(std::uint32_t turn, Seat producer, Slot slot) noexcept {
     return std::uint64_t{turn} << kTurnShift |
            std::uint64_t{producer & (kMaxSeats - 1)} << kProducerShift |
            std::uint64_t{slot & (kMaxSlots - 1)} << kSlotShift;
   }
-  static constexpr std::uint64_t taken(std::uint64_t ready, std::uint32_t worker) noexcept {
+  static constexpr std::uint64_t taken(std::uint64_t ready, Seat worker) noexcept {
     return ((ready & ~kWorkerMask) + kOneTurn) | (worker & kWorkerMask);
   }
   static constexpr std::uint64_t ready_again(std::uint64_t taken) noexcept {
@@ -363,7 +358,7 @@ class WorkIndexQueue {
   }
 
   // From ready to taken: for a job that nobody had, and for one that was put back.
-  static std::optional<Job> try_take(Place place, std::uint32_t worker) noexcept {
+  static std::optional<Job> try_take(Place place, Seat worker) noexcept {
     assert(worker < kMaxSeats);
     const std::uint64_t word = place.word;
     const std::uint64_t mine = taken(word, worker);
@@ -397,11 +392,9 @@ class WorkIndexQueue {
   std::uint64_t seen_;  // value of `returned` before the last scan that found nothing
 };
 
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(sizeof(WorkIndexQueue::Cell) == 8);
+static_assert(WorkIndexQueue::Cell::is_always_lock_free && sizeof(WorkIndexQueue::Cell) == 8);
 static_assert(sizeof(WorkIndexQueue::Words) == 3 * kCacheLineBytes);
-static_assert(offsetof(WorkIndexQueue::Words, tail) == 0);
-static_assert(offsetof(WorkIndexQueue::Words, head) == kCacheLineBytes);
-static_assert(offsetof(WorkIndexQueue::Words, returned) == 2 * kCacheLineBytes);
+static_assert(offsetof(WorkIndexQueue::Words, head) == kCacheLineBytes &&
+              offsetof(WorkIndexQueue::Words, returned) == 2 * kCacheLineBytes);
 
 }  // namespace sluice

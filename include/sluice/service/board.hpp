@@ -17,6 +17,7 @@
 namespace sluice {
 
 /// The pages of a service that nobody owns; whoever removes the service removes them.
+inline constexpr const char* kServiceFile = "service";
 inline constexpr const char* kBoardFile = "board";
 inline constexpr const char* kWorkQueueFile = "work_queue";
 

@@ -53,7 +53,7 @@ class DoorbellSleeper {
   /// Errors: as `set_bells`, if futex_waitv turns out to be missing.
   template <typename Ready>
   [[nodiscard]] Result<void> sleep_unless(Ready&& ready, Time until) {
-    get_up();
+    read_bells();
     for (const Bell& bell : bells_) bell.doorbell->arm(who_);
     if (ready()) return {};
     return sleep(until);
@@ -75,7 +75,7 @@ class DoorbellSleeper {
   Result<void> begin_polling();
   void end_polling() noexcept;
   Result<void> make_pipes();
-  void get_up();
+  void read_bells();
   Result<void> sleep(Time until);
   void poll(std::chrono::nanoseconds timeout);
 

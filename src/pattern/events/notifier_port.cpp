@@ -1,29 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
 #include <sluice/pattern/events/notifier_port.hpp>
+#include <sluice/platform/lock.hpp>
+#include <utility>
 
 namespace sluice {
 namespace {
 
-std::optional<std::uint8_t> value_of(std::optional<EventId> id) noexcept {
-  return id ? std::optional(id->value) : std::nullopt;
+std::uint32_t word_of(std::optional<EventId> event) noexcept {
+  return event ? event->value + 1U : 0U;
+}
+
+/// Maps the mailbox in the file `name`, writable. not_found: its owner is dead.
+Result<SharedFile> open_mailbox(const Directory& service, const std::string& name) {
+  auto file = open_file(service, name, true);
+  if (!file) return file.failure();
+  if (!is_locked(*file)) {
+    return Failure{Errc::not_found, "the owner of " + service.path_of(name) + " is dead"};
+  }
+  return SharedFile::adopt(std::move(*file), service.path_of(name), FileKind::listener,
+                           sizeof(ListenerFile), Region::Access::read_write);
+}
+
+/// Tells every listener of the service that the notifier with the file `name` is dead, if it wanted
+/// that. Doing it again does no harm. False: a listener could not be told; try again later. System
+/// calls.
+bool announce_death(const Directory& service, const std::string& name) {
+  const auto dead = SharedFile::open(service, name, FileKind::notifier, sizeof(NotifierFile));
+  if (!dead) return !is_own_failure(dead.error());
+  const auto event = event_of_death(*dead);
+  if (!event) return true;
+  const auto names = list(service);
+  if (!names) return false;
+  for (const std::string& listener : *names) {
+    if (!seat_in(listener, kListenerKind)) continue;
+    const auto file = open_mailbox(service, listener);
+    if (!file) {
+      if (is_own_failure(file.error())) return false;
+      continue;
+    }
+    Mailbox& mailbox = file->region().at<ListenerFile>(0)->mailbox;
+    mailbox.put(*event);
+    // seq_cst: pairs with the fence in `Doorbell::arm`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    mailbox.doorbell.wake(service);
+  }
+  return true;
 }
 
 }  // namespace
 
+const PortKind kNotifierKind{"notifier", FileKind::notifier, announce_death};
+
+std::optional<std::uint8_t> event_of_death(const SharedFile& dead) noexcept {
+  const std::uint32_t word = dead.region().at<NotifierFile>(0)->events.read().on_death;
+  if (word == 0 || word > kMaxEvents) return std::nullopt;
+  return static_cast<std::uint8_t>(word - 1);
+}
+
+NotifierPort::NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options)
+    : Port("notifier", std::move(service)),
+      options_(options),
+      peers_(this->service(), {kListenerKind, sizeof(ListenerFile), Region::Access::read_write}) {}
+
+NotifierPort::~NotifierPort() {
+  // Before the file goes: killed in between, it is found dead, and that is told.
+  if (file_.has_joined() && options_.on_leave) notify(*options_.on_leave);
+  file_.leave();
+}
+
 Result<NotifierPort*> NotifierPort::create(const Node& node, std::string_view service,
                                            const NotifierOptions& options) {
-  std::unique_ptr<NotifierPort> port(new NotifierPort);
-  const auto joined =
-      port->join(node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
+  auto joined = Service::join(
+      node.state(), {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
   if (!joined) return joined.failure();
-  auto channel = MailboxNotifier::create(port->service().directory(), port->service().board(),
-                                         node.id(), port->service().port_mode(),
-                                         {.on_join = value_of(options.on_join),
-                                          .on_leave = value_of(options.on_leave),
-                                          .on_death = value_of(options.on_death)});
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  std::unique_ptr<NotifierPort> port(new NotifierPort(std::move(*joined), options));
+  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
   return port.release();
+}
+
+Result<void> NotifierPort::open() {
+  if (auto made =
+          file_.create(service(), kNotifierKind, service().port_mode(), sizeof(NotifierFile), 0);
+      !made) {
+    return made;
+  }
+  file_.words<NotifierFile>().events.write({.on_join = word_of(options_.on_join),
+                                            .on_leave = word_of(options_.on_leave),
+                                            .on_death = word_of(options_.on_death),
+                                            .unused = 0});
+  if (auto joined = file_.join(); !joined) return joined;
+  look();
+  if (look_failure_.code != Errc::ok) {
+    options_.on_leave.reset();  // who never joined does not leave
+    return look_failure_;
+  }
+  if (options_.on_join) notify(*options_.on_join);
+  return {};
+}
+
+void NotifierPort::look() noexcept {
+  const auto looked = peers_.look(
+      [](Listener& listener) {
+        listener.mailbox = &listener.file.region().at<ListenerFile>(0)->mailbox;
+        listener.file.close_descriptor();
+        return Result<void>();
+      },
+      [](Listener&, const File&) { return Result<void>(); }, [](Listener&) {});
+  look_failure_ = peers_.is_blind() ? looked.failure() : Failure{};
+  peers_.drop_if([](const Listener& listener) { return listener.is_gone; });
 }
 
 std::uint32_t NotifierPort::listeners() noexcept {
@@ -31,13 +116,13 @@ std::uint32_t NotifierPort::listeners() noexcept {
     fail_forked();
     return 0;
   }
-  channel_->refresh();
-  return channel_->listeners();
+  look();
+  return peers_.present();
 }
 
 const Failure& NotifierPort::last_failure() noexcept {
-  if (!is_forked()) note(channel_->failure());
-  return Participant::last_failure();
+  if (!is_forked()) note(look_failure_);
+  return Port::last_failure();
 }
 
 }  // namespace sluice

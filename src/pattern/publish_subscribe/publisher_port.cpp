@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <bit>
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/publish_subscribe/publisher_port.hpp>
-#include <sluice/platform/clock.hpp>
 
 namespace sluice {
 namespace {
+
+/// Slots beyond those that can be in use at once: the more, the rarer `reclaim`, whose cost grows
+/// with the number of claims. Where payloads are large, memory counts and the scan does not.
+constexpr std::uint64_t kSlackPerClaim = 8;
+constexpr std::uint64_t kLeastSlack = 64;
+constexpr std::uint64_t kSlackBudgetBytes = std::uint64_t{256} << 10;
+
+/// Address space is reserved for so many subscribers with `kUsualClaims` each.
+constexpr std::uint64_t kReservedSubscribers = 64;
+constexpr std::uint64_t kUsualClaims = 5;
+constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
 Result<void> check(const PublisherOptions& options) {
   return require(
@@ -20,45 +31,214 @@ const char* to_string(std::uint32_t delivery) {
   return delivery == 0 ? "Delivery::latest" : "Delivery::lossless";
 }
 
+constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
+  return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+}
+
 }  // namespace
+
+const PortKind kPublisherKind{"publisher", FileKind::publisher};
+
+PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PublisherOptions& options)
+    : HandleOwner("publisher", std::move(service), options.max_loans),
+      options_(options),
+      slots_(options.max_loans, kNoSlot),
+      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}) {}
 
 Result<PublisherPort*> PublisherPort::create(const Node& node, std::string_view service,
                                              Schema schema, const PayloadLayout& payload,
                                              const PublisherOptions& options) {
   if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  const BroadcastPublisher::Config config{.payload = payload,
-                                          .depth = options.depth,
-                                          .history = options.history,
-                                          .max_loans = options.max_loans,
-                                          .lossless = options.delivery == Delivery::lossless};
-  std::unique_ptr<PublisherPort> port(new PublisherPort(options));
-  const auto joined = port->join(node, {.pattern = Pattern::publish_subscribe,
-                                        .name = std::string(service),
-                                        .schema = std::move(schema)});
+  auto joined = Service::join(node.state(), {.pattern = Pattern::publish_subscribe,
+                                             .name = std::string(service),
+                                             .schema = std::move(schema)});
   if (!joined) return joined.failure();
-  const auto wanted = static_cast<std::uint32_t>(options.delivery);
-  const std::uint32_t decided = port->service().board().decide_delivery(wanted);
-  if (decided != wanted) {
-    return in_service(service, {Errc::delivery_mismatch,
-                                fmt::format("its first publisher chose {}, this one wants {}",
-                                            to_string(decided), to_string(wanted))});
-  }
-  auto channel = BroadcastPublisher::create(port->service().directory(), port->service().board(),
-                                            node.id(), port->service().port_mode(), config);
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  std::unique_ptr<PublisherPort> port(new PublisherPort(std::move(*joined), options));
+  if (auto opened = port->open(payload); !opened) return in_service(service, opened.failure());
   return port.release();
 }
 
-/// Gives a slice its size.
-Loaned PublisherPort::sized(Loaned loaned, std::uint64_t count) noexcept {
-  if (loaned.payload == nullptr) return loaned;
-  loaned.payload = channel_->resize(slots_[loaned.cell], count);
-  loaned.count = count;
-  if (loaned.payload != nullptr) return loaned;
-  channel_->give_back(std::exchange(slots_[loaned.cell], kNoSlot));
-  cells_.withdraw(loaned.cell);
-  return {.error = fail_loan(channel_->failure().code)};
+Result<void> PublisherPort::open(const PayloadLayout& payload) {
+  const auto wanted = static_cast<std::uint32_t>(options_.delivery);
+  const std::uint32_t decided = board().decide_delivery(wanted);
+  if (decided != wanted) {
+    return Failure{Errc::delivery_mismatch,
+                   format("its first publisher chose {}, this one wants {}", to_string(decided),
+                          to_string(wanted))};
+  }
+  const std::uint32_t capacity = ring_capacity();
+  const std::uint64_t ring_offset = whole_lines(sizeof(PublisherFile));
+  const std::uint64_t help_offset = ring_offset + whole_lines(capacity * sizeof(std::uint64_t));
+  const std::uint64_t heap_offset = help_offset + kMaxSeats * sizeof(BroadcastHelp);
+  const std::uint64_t slots = slots_needed(payload) + kReservedSubscribers * kUsualClaims;
+  const std::uint64_t reserved =
+      std::max(kLeastReservedBytes, heap_offset + SlotPool::reserved_bytes(payload, slots));
+  if (auto made = file_.create(service(), kPublisherKind, service().port_mode(), heap_offset + 1024,
+                               reserved);
+      !made) {
+    return made;
+  }
+  auto& words = file_.words<PublisherFile>();
+  words.shape.write({.capacity = capacity,
+                     .delivery = wanted,
+                     .history = options_.history,
+                     .unused = 0,
+                     .ring_offset = ring_offset,
+                     .help_offset = help_offset});
+  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, payload);
+  if (!pool) return pool.failure();
+  pool_ = std::move(*pool);
+  pool_.when_short([this] { return make_room(); });
+  writer_ = BroadcastWriter({.head = &words.words,
+                             .ring = file_.region().at<std::atomic<std::uint64_t>>(ring_offset),
+                             .help = file_.region().at<BroadcastHelp>(help_offset),
+                             .capacity = capacity});
+  if (auto grown = grow(); !grown) return grown;
+  if (auto joined = file_.join(); !joined) return joined;
+  look();
+  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+}
+
+std::uint32_t PublisherPort::depth() const noexcept {
+  return std::bit_ceil(std::max({options_.depth, options_.history, 1U}));
+}
+
+/// Lossless: what was loaned before a subscriber joined is published without asking for room.
+std::uint32_t PublisherPort::ring_capacity() const noexcept {
+  return is_lossless() ? std::bit_ceil(depth() + options_.max_loans) : depth();
+}
+
+std::uint32_t PublisherPort::slots_needed(const PayloadLayout& payload) const noexcept {
+  std::uint64_t claims = 0;
+  for (const Subscriber& subscriber : peers_) claims += subscriber.reader.claims + 1;
+  const std::uint64_t most = std::max(kLeastSlack, kSlackPerClaim * claims);
+  // What slices and containers take is not known, and is to come back soon.
+  const std::uint64_t slack =
+      payload.shape != PayloadShape::plain
+          ? 1
+          : std::clamp<std::uint64_t>(kSlackBudgetBytes / SlotPool::slot_bytes(payload), 1, most);
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(ring_capacity() + options_.max_loans + claims + slack, kMaxSlots));
+}
+
+Result<void> PublisherPort::grow() {
+  const std::uint32_t needed = slots_needed(pool_.layout());
+  Result<void> added;
+  while (pool_.size() < needed && added) added = pool_.add_slot();
+  if (pool_.size() > writer_.slots()) writer_.add_slots(pool_.size() - writer_.slots());
+  if (added) return {};
+  pending_failure_ = {added.error(),
+                      format("{} slots of {} bytes needed, {} there: {}", needed,
+                             pool_.layout().bytes, pool_.size(), added.failure().message)};
+  return pending_failure_;
+}
+
+/// What free and retired slots hold is given up. Returns whether that was anything.
+bool PublisherPort::make_room() noexcept {
+  const bool is_dynamic = pool_.layout().shape == PayloadShape::dynamic;
+  // A container may grow on another thread than the port's; that one must not touch the slots.
+  if (is_dynamic && loaned_on_ != std::this_thread::get_id()) return false;
+  const std::uint32_t before = writer_.free_slots();
+  reclaim();
+  const bool released = pool_.release_blocks(writer_.free_list());
+  return released || (is_dynamic && writer_.free_slots() > before);
+}
+
+void PublisherPort::look() noexcept {
+  if (!look_at_subscribers()) return;
+  pending_failure_ = {};
+  (void)grow();  // where it fails, the next loan that finds no free slot says so
+}
+
+/// False where a subscriber could not be looked at for want of descriptors or address space. It may
+/// hold claims: until it can be looked at, no slot is reused.
+bool PublisherPort::look_at_subscribers() noexcept {
+  const auto looked = peers_.look([this](Subscriber& subscriber) { return connect(subscriber); },
+                                  [this](Subscriber& subscriber, const File& file) {
+                                    auto grown = subscriber.file.follow_growth(file);
+                                    if (grown) find_row(subscriber);
+                                    return grown;
+                                  },
+                                  [](Subscriber&) {});
+  if (peers_.is_blind()) {
+    pending_failure_ = looked.failure();
+    return false;
+  }
+  peers_.drop_if([](const Subscriber& subscriber) { return subscriber.is_gone; });
+  if (is_lossless()) lap_limit_ = 0;  // to be worked out again
+  next_look_ = Deadline(kLongestSleep / 2);
+  return true;
+}
+
+Result<void> PublisherPort::connect(Subscriber& subscriber) {
+  const SubscriberShape shape = subscriber.file.region().at<SubscriberFile>(0)->shape.read();
+  const std::uint32_t claims = shape.max_borrowed;
+  if (claims == 0 || claims > kMaxHandles || shape.row_bytes != BroadcastRow::bytes(claims)) {
+    return Failure{Errc::corrupted,
+                   format("{} has rows of {} bytes for {} samples; restart its subscriber",
+                          subscriber.file.path(), shape.row_bytes, claims)};
+  }
+  // While its row is unset it may read from the last head that it can have missed, less the
+  // history.
+  const std::uint64_t assumed =
+      checked_head_ > options_.history ? checked_head_ - options_.history : 0;
+  subscriber.reader = {.row = nullptr,
+                       .claims = claims,
+                       .seat = subscriber.seat,
+                       .depth = std::clamp<std::uint64_t>(shape.depth, 1, depth()),
+                       .assumed_cursor = assumed,
+                       .helped = 0,
+                       .pinned = kNoSlot};
+  subscriber.file.close_descriptor();
+  find_row(subscriber);
+  return {};
+}
+
+/// A subscriber's row for this publisher, if it has bound one by now.
+void PublisherPort::find_row(Subscriber& subscriber) noexcept {
+  const Region& region = subscriber.file.region();
+  BroadcastWriter::Reader& reader = subscriber.reader;
+  const std::uint64_t row_bytes = BroadcastRow::bytes(reader.claims);
+  // acquire: pairs with the release of `rows` when the subscriber's file grew.
+  const std::uint64_t rows =
+      std::min(region.at<SubscriberFile>(0)->rows.load(std::memory_order_acquire),
+               (region.mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
+  reader.row = nullptr;
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    const auto* row = region.at<BroadcastRow>(SubscriberFile::kRowsOffset + i * row_bytes);
+    // acquire: pairs with the release in `BroadcastRow::bind`.
+    if (row->publisher.load(std::memory_order_acquire) == file_.incarnation()) reader.row = row;
+  }
+}
+
+void PublisherPort::reclaim() noexcept {
+  const std::uint32_t before = writer_.free_slots();
+  writer_.reclaim([this]() -> Peers<Subscriber>* {
+    if (peers_.has_news()) look_at_subscribers();
+    return peers_.is_blind() ? nullptr : &peers_;
+  });
+  if (pool_.layout().shape != PayloadShape::dynamic) return;
+  for (const Slot slot : writer_.free_list().subspan(before)) pool_.clear(slot);
+}
+
+bool PublisherPort::find_free() noexcept {
+  reclaim();
+  if (writer_.free_slots() > 0) return true;
+  look();  // reaps the dead, and tries again to grow
+  if (writer_.free_slots() == 0) reclaim();
+  if (writer_.free_slots() > 0) return true;
+  if (pending_failure_.code == Errc::ok)
+    pending_failure_ = {Errc::no_memory, "every slot is in use"};
+  return false;
+}
+
+bool PublisherPort::has_room() noexcept {
+  lap_limit_ = writer_.lap_limit(peers_);
+  if (writer_.published() + other_loans() < lap_limit_) return true;
+  if (next_look_.left().count() > 0) return false;
+  look();  // a dead subscriber never blocks
+  lap_limit_ = writer_.lap_limit(peers_);
+  return writer_.published() + other_loans() < lap_limit_;
 }
 
 Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
@@ -68,36 +248,58 @@ Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
     if (loaned.error != Errc::would_block) return loaned;
     const auto left = deadline.left();
     if (left.count() == 0) {
-      fail(Errc::timed_out,
-           fmt::format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)));
-      return {.error = Errc::timed_out};
+      return {.error = fail(Errc::timed_out,
+                            format("no room for {} ms, because a subscriber does not read on",
+                                   to_ms(timeout)))};
     }
-    channel_->wait_for_room(cells_.held(), left);
+    const std::uint32_t loans = cells_.held();
+    (void)sleep_unless(
+        [&] {
+          return writer_.published() + loans < writer_.lap_limit(peers_) || peers_.has_news();
+        },
+        left);
   }
+}
+
+/// Gives a slice its size.
+Loaned PublisherPort::sized(Loaned loaned, std::uint64_t count) noexcept {
+  if (loaned.payload == nullptr) return loaned;
+  const auto resized = pool_.resize(slots_[loaned.cell], count);
+  if (!resized) {
+    pending_failure_ = resized.failure();
+    give_back(loaned.cell);
+    return refuse(loaned.cell, resized.error());
+  }
+  loaned.payload = *resized;
+  loaned.count = count;
+  return loaned;
 }
 
 std::uint32_t PublisherPort::subscribers() noexcept {
   if (is_forked()) return 0;
-  channel_->refresh();
-  return channel_->subscribers();
+  look();
+  std::uint32_t count = 0;
+  for (const Subscriber& subscriber : peers_) {
+    const auto& file = *subscriber.file.region().at<SubscriberFile>(0);
+    // acquire: pairs with the release after the subscriber's first look.
+    count += file.looked.load(std::memory_order_acquire) != 0 ? 1 : 0;
+  }
+  return count;
 }
 
-Errc PublisherPort::fail_loan(Errc code) noexcept {
-  if (code == Errc::would_block) {
-    if (last_failure().code != code) {
-      fail(code, "no room, because a subscriber has not read on; use loan_for to wait");
-    }
-  } else {
-    fail(code, channel_->failure().message);
+Loaned PublisherPort::refuse(Cell cell, Errc why) noexcept {
+  cells_.withdraw(cell);
+  if (why != Errc::would_block) return {.error = fail(why, pending_failure_.message)};
+  if (last_failure().code != why) {
+    fail(why, "no room, because a subscriber has not read on; use loan_for to wait");
   }
-  return code;
+  return {.error = why};
 }
 
 Errc PublisherPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_loans,
-              fmt::format("all {} loans are held; publish or drop one, or raise "
-                          "PublisherOptions::max_loans",
-                          cells_.count()));
+  return fail(Errc::too_many_loans, format("all {} loans are held; publish or drop one, or raise "
+                                           "PublisherOptions::max_loans",
+                                           cells_.count()));
 }
 
 }  // namespace sluice

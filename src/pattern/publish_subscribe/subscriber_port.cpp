@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <bit>
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
-#include <sluice/platform/clock.hpp>
+#include <sluice/platform/process.hpp>
 
 namespace sluice {
 namespace {
@@ -12,66 +13,246 @@ Result<void> check(const SubscriberOptions& options) {
                   {"SubscriberOptions::max_borrowed", options.max_borrowed, 1, kMaxHandles}});
 }
 
+/// Whether everything that a publisher's file says of itself lies inside it.
+Result<void> check(const SharedFile& file, const PublisherShape& shape) {
+  const auto broken = [&](const std::string& what) {
+    return Failure{Errc::corrupted,
+                   format("{} {}; its publisher is broken, restart it", file.path(), what)};
+  };
+  if (!std::has_single_bit(shape.capacity) || shape.capacity > kMaxRingCapacity) {
+    return broken(format("has a ring of {} entries", shape.capacity));
+  }
+  const Region& region = file.region();
+  if (shape.ring_offset % 8 != 0 || shape.help_offset % 8 != 0 ||
+      !region.contains(shape.ring_offset, shape.capacity * sizeof(std::uint64_t)) ||
+      !region.contains(shape.help_offset, kMaxSeats * sizeof(BroadcastHelp))) {
+    return broken("has a ring outside the file");
+  }
+  return {};
+}
+
 }  // namespace
+
+const PortKind kSubscriberKind{"subscriber", FileKind::subscriber};
+
+SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                               const SubscriberOptions& options, bool keeps_current)
+    : WaitableHandleOwner("subscriber", std::move(service), options.max_borrowed),
+      payload_(payload),
+      options_(options),
+      keeps_current_(keeps_current),
+      peers_(this->service(), {kPublisherKind, sizeof(PublisherFile)}),
+      claimed_of_(options.max_borrowed) {}
 
 Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_view service,
                                                Schema schema, const PayloadLayout& payload,
                                                const SubscriberOptions& options,
                                                bool keeps_current) {
   if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  const BroadcastSubscriber::Config config{.payload = payload,
-                                           .depth = options.depth,
-                                           .history = options.history,
-                                           .max_borrowed = options.max_borrowed,
-                                           .keeps_current = keeps_current};
-  std::unique_ptr<SubscriberPort> port(new SubscriberPort(options));
-  const auto joined = port->join(node, {.pattern = Pattern::publish_subscribe,
-                                        .name = std::string(service),
-                                        .schema = std::move(schema)});
+  auto joined = Service::join(node.state(), {.pattern = Pattern::publish_subscribe,
+                                             .name = std::string(service),
+                                             .schema = std::move(schema)});
   if (!joined) return joined.failure();
-  auto channel =
-      BroadcastSubscriber::create(port->service().directory(), port->service().board(), node.id(),
-                                  port->service().port_mode(), config, port->cells_);
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  std::unique_ptr<SubscriberPort> port(
+      new SubscriberPort(std::move(*joined), payload, options, keeps_current));
+  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
   return port.release();
 }
 
-Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexcept {
-  const Deadline deadline(timeout);
-  for (;;) {
-    if (want != Want::current || is_ready()) {
-      const Borrowed borrowed = receive(want);
-      if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
-    } else if (is_forked()) {
-      return {.error = fail_forked()};
-    }
-    const auto left = deadline.left();
-    if (left.count() == 0) return {.error = Errc::timed_out};
-    channel_->wait(left);
+Result<void> SubscriberPort::open() {
+  const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
+  if (auto made = file_.create(service(), kSubscriberKind, service().port_mode(),
+                               SubscriberFile::kRowsOffset + row_bytes,
+                               SubscriberFile::kRowsOffset + 2ULL * kMaxSeats * row_bytes);
+      !made) {
+    return made;
   }
+  auto& words = file_.words<SubscriberFile>();
+  words.shape.write({.max_borrowed = options_.max_borrowed,
+                     .unused = 0,
+                     .depth = options_.depth,
+                     .row_bytes = row_bytes});
+  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
+  // relaxed: linking the file hands it on.
+  words.rows.store(row_used_.size(), std::memory_order_relaxed);
+  if (auto joined = file_.join(); !joined) return joined;
+  look_at_publishers();
+  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+}
+
+BroadcastRow* SubscriberPort::row(std::uint64_t index) const noexcept {
+  return file_.region().at<BroadcastRow>(SubscriberFile::kRowsOffset +
+                                         index * BroadcastRow::bytes(options_.max_borrowed));
+}
+
+void SubscriberPort::look_at_publishers() noexcept {
+  bool has_new = false;
+  const auto looked = peers_.look(
+      [&](Publisher& publisher) {
+        auto connected = connect(publisher);
+        has_new |= connected.has_value();
+        return connected;
+      },
+      [](Publisher&, const File&) { return Result<void>(); }, [this](Publisher&) { ++gone_; });
+  pending_failure_ = looked ? Failure{} : looked.failure();
+  if (has_new) {
+    // Publishers must know the rows before the first claim in them.
+    peers_.announce_newcomers();
+    for (Publisher& publisher : peers_) {
+      if (publisher.is_new) start(publisher);
+    }
+  }
+  has_looked_ = true;
+  // release: pairs with the acquire in `PublisherPort::subscribers`; the cursors come first.
+  file_.words<SubscriberFile>().looked.store(1, std::memory_order_release);
+  if (gone_ != 0) drop_drained();
+}
+
+Result<void> SubscriberPort::connect(Publisher& publisher) {
+  const auto& words = *publisher.file.region().at<PublisherFile>(0);
+  publisher.shape = words.shape.read();
+  if (auto checked = check(publisher.file, publisher.shape); !checked) return checked;
+  publisher.incarnation = publisher.file.incarnation();
+  // A lossless publisher does not go further than the depth, except with what it had loaned before.
+  publisher.depth = publisher.shape.delivery != 0
+                        ? publisher.shape.capacity
+                        : std::min(options_.depth, publisher.shape.capacity);
+  publisher.slots = PeerSlots(publisher.file, words.slots, words.words.slots, payload_);
+  if (auto connected = publisher.slots.connect(); !connected) return connected;
+  const auto index = free_row();
+  if (!index) return index.failure();
+  publisher.row = *index;
+  row_used_[*index] = true;
+  row(*index)->bind(publisher.incarnation, random_number(), options_.max_borrowed);
+  return {};
+}
+
+/// The index of a row that holds no claims; the file grows where there is none.
+Result<std::uint64_t> SubscriberPort::free_row() {
+  const auto unused = std::find(row_used_.begin(), row_used_.end(), false);
+  const auto rows = static_cast<std::uint64_t>(unused - row_used_.begin());
+  if (unused != row_used_.end()) return rows;
+  const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
+  if (auto grown = file_.shared().grow_to(SubscriberFile::kRowsOffset + (rows + 1) * row_bytes);
+      !grown) {
+    return grown.failure();
+  }
+  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
+  // release: pairs with the acquire in the publishers' search for their row.
+  file_.words<SubscriberFile>().rows.store(row_used_.size(), std::memory_order_release);
+  return rows;
+}
+
+/// After the row is bound, announced, and a fence has passed.
+void SubscriberPort::start(Publisher& publisher) noexcept {
+  publisher.is_new = false;
+  const PublisherShape& shape = publisher.shape;
+  const Region& region = publisher.file.region();
+  const BroadcastHead& head = region.at<PublisherFile>(0)->words;
+  // acquire: pairs with the release in `BroadcastWriter::publish`.
+  const std::uint64_t published = head.head.load(std::memory_order_acquire);
+  const std::uint64_t history =
+      keeps_current_ ? 1
+                     : std::min({options_.history, shape.history, options_.depth, shape.capacity});
+  // A publisher that came after this subscriber is read from its first sample on.
+  const std::uint64_t cursor = has_looked_ ? 0 : published - std::min(published, history);
+  publisher.reader =
+      BroadcastReader({.head = &head,
+                       .ring = region.at<const std::atomic<std::uint64_t>>(shape.ring_offset),
+                       .help = region.at<const BroadcastHelp>(shape.help_offset) + file_.seat(),
+                       .row = row(publisher.row),
+                       .capacity = shape.capacity},
+                      cursor, publisher.depth);
+}
+
+bool SubscriberPort::is_held(const Publisher& publisher) const noexcept {
+  for (std::uint32_t claim = 0; claim < claimed_of_.size(); ++claim) {
+    if (claimed_of_[claim] == &publisher && cells_.is_held(claim)) return true;
+  }
+  return false;
+}
+
+/// A broken publisher is not read any more, whatever it still publishes.
+Borrowed SubscriberPort::give_up(Publisher& publisher, Claim claim) noexcept {
+  pending_failure_ = publisher.slots.failure();
+  // release: pairs with the acquire in `BroadcastWriter::reclaim`.
+  publisher.reader.claim_word(claim).store(0, std::memory_order_release);
+  if (current_ == &publisher) current_ = nullptr;
+  publisher.is_drained = true;
+  return {};
+}
+
+/// Forgets the publishers that are gone, once there is nothing more to read and nothing is held.
+void SubscriberPort::drop_drained() noexcept {
+  peers_.drop_if([this](Publisher& publisher) {
+    if (!publisher.is_gone || &publisher == current_) return false;
+    publisher.is_drained |= !publisher.reader.has_new();
+    if (!publisher.is_drained || is_held(publisher)) return false;
+    lost_before_ += publisher.reader.lost();
+    // relaxed: the publisher that would read it is gone.
+    row(publisher.row)->publisher.store(0, std::memory_order_relaxed);
+    row_used_[publisher.row] = false;
+    --gone_;
+    return true;
+  });
+}
+
+/// Lossless delivery: room was made.
+void SubscriberPort::wake_publisher() noexcept {
+  // seq_cst: pairs with the fence of a publisher that arms the board and then looks at the cursors.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  board().doorbell.wake(directory());
+}
+
+bool SubscriberPort::has_samples() const noexcept {
+  for (const Publisher& publisher : peers_) {
+    if (!publisher.is_drained && publisher.reader.has_new()) return true;
+  }
+  return false;
+}
+
+Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexcept {
+  return take_or_sleep(
+      timeout,
+      [&]() -> Borrowed {
+        if (want == Want::current && !is_forked() && !is_ready()) return {};
+        return receive(want);
+      },
+      [this](std::chrono::nanoseconds left) {
+        if (sleep_unless([this] { return peers_.has_news() || has_samples(); }, left)) look();
+      });
+}
+
+std::uint64_t SubscriberPort::lost() const noexcept {
+  std::uint64_t lost = lost_before_;
+  for (const Publisher& publisher : peers_) lost += publisher.reader.lost();
+  return lost;
 }
 
 std::uint32_t SubscriberPort::publishers() noexcept {
   if (is_forked()) return 0;
-  channel_->refresh();
-  return channel_->publishers();
+  look_at_publishers();
+  std::uint32_t count = 0;
+  for (const Publisher& publisher : peers_) {
+    count += publisher.is_gone || publisher.is_drained ? 0 : 1;
+  }
+  return count;
 }
 
 bool SubscriberPort::is_ready() noexcept {
   if (is_forked()) return false;
-  channel_->follow_changes();
-  return channel_->has_samples() || channel_->failure().code != Errc::ok;
+  if (peers_.has_news()) look_at_publishers();
+  return has_samples() || pending_failure_.code != Errc::ok;
 }
 
 void SubscriberPort::look() noexcept {
-  if (!is_forked()) channel_->refresh();
+  if (!is_forked()) look_at_publishers();
 }
 
 Errc SubscriberPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_borrowed, fmt::format("all {} samples are held; release one, or raise "
-                                                   "SubscriberOptions::max_borrowed",
-                                                   cells_.count()));
+  return fail(Errc::too_many_borrowed, format("all {} samples are held; release one, or raise "
+                                              "SubscriberOptions::max_borrowed",
+                                              cells_.count()));
 }
 
 }  // namespace sluice

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/request_response/client_port.hpp>
 #include <sluice/platform/clock.hpp>
 
 namespace sluice {
 namespace {
+
+/// Address space is reserved for so many servers at once.
+constexpr std::uint64_t kReservedServers = 2ULL * kMaxSeats;
 
 Result<void> check(const ClientOptions& options) {
   return require({{"ClientOptions::max_pending", options.max_pending, 1, kMaxExchanges},
@@ -15,75 +17,120 @@ Result<void> check(const ClientOptions& options) {
 
 }  // namespace
 
+const PortKind kClientKind{"client", FileKind::client};
+
+ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& response,
+                       const ClientOptions& options)
+    : HandleOwner("client", std::move(service), options.max_pending + options.max_borrowed),
+      options_(options),
+      response_(response),
+      shape_{.max_pending = options.max_pending, .max_borrowed = options.max_borrowed},
+      exchanges_(options.max_pending),
+      busy_(options.max_pending),
+      peers_(this->service(), {kServerKind, sizeof(ServerFile)}),
+      claimed_by_(options.max_borrowed) {
+  for (std::uint32_t slot = 0; slot < options.max_pending; ++slot) {
+    waitables_.push_back(std::make_unique<PendingRequest>(*this, slot));
+  }
+}
+
 Result<ClientPort*> ClientPort::create(const Node& node, std::string_view service,
                                        std::pair<Schema, Schema> schemas,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ClientOptions& options) {
   if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  std::unique_ptr<ClientPort> port(new ClientPort(options));
-  const auto joined = port->join(node, {.pattern = Pattern::request_response,
-                                        .name = std::string(service),
-                                        .schema = std::move(schemas.first),
-                                        .response = std::move(schemas.second)});
+  auto joined = Service::join(node.state(), {.pattern = Pattern::request_response,
+                                             .name = std::string(service),
+                                             .schema = std::move(schemas.first),
+                                             .response = std::move(schemas.second)});
   if (!joined) return joined.failure();
-  for (std::uint32_t slot = 0; slot < options.max_pending; ++slot) {
-    port->waitables_.push_back(std::make_unique<PendingRequest>(*port, slot));
-  }
-  auto channel = ClientChannel::create(port->service().directory(), port->service().board(),
-                                       node.id(), port->service().port_mode(),
-                                       {.request = request,
-                                        .response = response,
-                                        .max_pending = options.max_pending,
-                                        .max_borrowed = options.max_borrowed},
-                                       port->cells_);
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  std::unique_ptr<ClientPort> port(new ClientPort(std::move(*joined), response, options));
+  if (auto opened = port->open(request); !opened) return in_service(service, opened.failure());
   return port.release();
+}
+
+Result<void> ClientPort::open(const PayloadLayout& request) {
+  const std::uint32_t requests = options_.max_pending;
+  const std::uint64_t heap_offset = ClientFile::kWantedOffset + line_bytes(requests);
+  const std::uint64_t reserved = heap_offset + kReservedServers * 2 * shape_.bytes() +
+                                 SlotPool::reserved_bytes(request, requests) +
+                                 (std::uint64_t{1} << 20);
+  if (auto made =
+          file_.create(service(), kClientKind, service().port_mode(), heap_offset + 1024, reserved);
+      !made) {
+    return made;
+  }
+  auto& words = file_.words<ClientFile>();
+  words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
+  wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);
+  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, request);
+  if (!pool) return pool.failure();
+  pool_ = std::move(*pool);
+  pool_.when_short([this] {
+    collect_all();
+    return pool_.release_blocks(free_);
+  });
+  while (pool_.size() < requests) {
+    if (auto added = pool_.add_slot(); !added) {
+      return Failure{added.error(), format("{} requests of {} bytes needed, {} there: {}", requests,
+                                           request.bytes, pool_.size(), added.failure().message)};
+    }
+  }
+  // relaxed: linking the file hands it on.
+  words.slot_count.store(pool_.size(), std::memory_order_relaxed);
+  for (std::uint32_t slot = requests; slot-- > 0;) free_.push_back(slot);
+  if (auto joined = file_.join(); !joined) return joined;
+  look();
+  return peers_.is_blind() ? Result<void>(pending_failure_) : Result<void>();
 }
 
 /// Gives a slice its size.
 Loaned ClientPort::loan_slice(std::uint64_t count) noexcept {
   Loaned loaned = loan();
   if (loaned.payload == nullptr) return loaned;
-  loaned.payload = channel_->resize(loaned.cell, count);
+  const auto resized = pool_.resize(Slot(loaned.cell), count);
+  if (!resized) {
+    cells_.withdraw(loaned.cell);
+    return {.error = fail(resized.failure())};
+  }
+  loaned.payload = *resized;
   loaned.count = count;
-  if (loaned.payload != nullptr) return loaned;
-  cells_.withdraw(loaned.cell);
-  return {.error = fail(channel_->take_failure())};
+  return loaned;
 }
 
-Borrowed ClientPort::wait(std::uint32_t cell, std::chrono::nanoseconds timeout,
-                          bool& may_wait) noexcept {
+Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout, bool& may_wait) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
     const Borrowed borrowed = receive(cell, may_wait);
     if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
-    const ClientChannel::Outcome now = channel_->outcome(cell);
-    if (now == ClientChannel::Outcome::ended) return {.error = Errc::ok};
-    if (now == ClientChannel::Outcome::failed) return {.error = error_of(cell)};
+    const Slot slot(cell);
+    const Outcome now = outcome_now(slot);
+    if (now == Outcome::ended) return {.error = Errc::ok};
+    if (now == Outcome::failed) return {.error = error_of(cell)};
     const auto left = deadline.left();
     if (left.count() == 0) {
-      fail(Errc::timed_out, fmt::format("no response for {} ms; {} servers are there",
-                                        to_ms(timeout), channel_->servers()));
+      fail(Errc::timed_out, format("no response for {} ms; {} servers are there", to_ms(timeout),
+                                   present_servers()));
       return {.error = Errc::timed_out};
     }
-    channel_->wait(cell, left);
+    if (sleep_unless([&] { return peers_.has_news() || is_ready(slot); }, left)) look();
   }
 }
 
-ClientChannel::Outcome ClientPort::outcome(std::uint32_t cell) noexcept {
-  if (is_forked()) return ClientChannel::Outcome::waiting;
-  channel_->follow_changes();
-  const ClientChannel::Outcome now = channel_->outcome(cell);
-  if (now != ClientChannel::Outcome::open || !channel_->is_silent(cell)) return now;
-  channel_->refresh();  // somebody may have died without a word
-  return channel_->outcome(cell);
+ClientPort::Outcome ClientPort::outcome(Cell cell) noexcept {
+  if (is_forked()) return Outcome::waiting;
+  follow_changes();
+  const Slot slot(cell);
+  const Outcome now = outcome_now(slot);
+  if (now != Outcome::open || !exchanges_[slot].silence.is_long()) return now;
+  look();  // somebody may have died without a word
+  return outcome_now(slot);
 }
 
-Errc ClientPort::error_of(std::uint32_t cell) noexcept {
+Errc ClientPort::error_of(Cell cell) noexcept {
   if (is_forked()) return fail_forked();
-  if (outcome(cell) != ClientChannel::Outcome::failed) return Errc::ok;
-  const Errc error = channel_->error(cell);
+  if (outcome(cell) != Outcome::failed) return Errc::ok;
+  const Errc error = exchanges_[cell].error;
   if (error == Errc::peer_died) {
     fail(error,
          "the server died, or left, while it worked on the "
@@ -97,22 +144,18 @@ Errc ClientPort::error_of(std::uint32_t cell) noexcept {
 void ClientPort::announce_abandoned() noexcept {
   // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at `wanted`.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  service().board().doorbell.wake(service().directory());
+  board().doorbell.wake(directory());
 }
 
 std::uint32_t ClientPort::servers() noexcept {
   if (is_forked()) return 0;
-  channel_->refresh();
-  return channel_->servers();
+  look();
+  return present_servers();
 }
 
-Doorbell& ClientPort::PendingRequest::doorbell() noexcept {
-  return port_.service().board().doorbell;
-}
+Doorbell& ClientPort::PendingRequest::doorbell() noexcept { return port_.board().doorbell; }
 
-const Directory& ClientPort::PendingRequest::pipes() const noexcept {
-  return port_.service().directory();
-}
+const Directory& ClientPort::PendingRequest::pipes() const noexcept { return port_.directory(); }
 
 mode_t ClientPort::PendingRequest::pipe_mode() const noexcept {
   return port_.service().shared_mode();
@@ -120,32 +163,37 @@ mode_t ClientPort::PendingRequest::pipe_mode() const noexcept {
 
 bool ClientPort::PendingRequest::is_ready() noexcept {
   if (port_.is_forked()) return false;
-  port_.channel_->follow_changes();
-  return port_.channel_->is_ready(cell_);
+  port_.follow_changes();
+  return port_.is_ready(slot_);
 }
 
 void ClientPort::PendingRequest::look() noexcept {
-  if (!port_.is_forked()) port_.channel_->refresh();
+  if (!port_.is_forked()) port_.look();
 }
 
 Errc ClientPort::fail_unanswered() noexcept {
   return fail(Errc::unanswered, "the server ended the request without a response");
 }
 
+std::uint32_t ClientPort::abandoned() const noexcept {
+  std::uint32_t held = 0;
+  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) held += cells_.is_held(slot);
+  return options_.max_pending - static_cast<std::uint32_t>(free_.size()) - held;
+}
+
 Errc ClientPort::fail_too_many_requests() noexcept {
-  const std::uint32_t abandoned = channel_->abandoned();
+  const std::uint32_t dropped = abandoned();
   return fail(Errc::too_many_loans,
-              fmt::format("all {} requests are in use, {} of them loaned or pending "
-                          "and {} dropped but still with a server; drop some, or raise "
-                          "ClientOptions::max_pending",
-                          requests_, requests_ - abandoned, abandoned));
+              format("all {} requests are in use, {} of them loaned or pending "
+                     "and {} dropped but still with a server; drop some, or raise "
+                     "ClientOptions::max_pending",
+                     options_.max_pending, options_.max_pending - dropped, dropped));
 }
 
 Errc ClientPort::fail_too_many_responses() noexcept {
-  return fail(Errc::too_many_borrowed,
-              fmt::format("all {} responses are held; release one, or raise "
-                          "ClientOptions::max_borrowed",
-                          cells_.count() - requests_));
+  return fail(Errc::too_many_borrowed, format("all {} responses are held; release one, or raise "
+                                              "ClientOptions::max_borrowed",
+                                              options_.max_borrowed));
 }
 
 }  // namespace sluice

@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <bit>
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
 #include <sluice/platform/clock.hpp>
+#include <sluice/platform/lock.hpp>
 
 namespace sluice {
 namespace {
+
+/// Address space is reserved for so many clients with the default options.
+constexpr std::uint64_t kReservedClients = 64;
+constexpr std::uint64_t kUsualPending = 16;
+constexpr std::uint64_t kUsualBorrowed = 4;
+constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
+
+std::uint64_t reserved_bytes(std::uint64_t heap_offset, const PayloadLayout& response,
+                             const ServerOptions& options) {
+  const ServerRow usual{.max_pending = kUsualPending, .depth = options.depth};
+  const std::uint64_t slots =
+      options.max_loans + kReservedClients * (kUsualPending * options.depth + kUsualBorrowed);
+  const std::uint64_t wanted =
+      heap_offset + 2ULL * kMaxSeats * usual.bytes() + SlotPool::reserved_bytes(response, slots);
+  return std::clamp(wanted, kLeastReservedBytes, kMaxReservedBytes);
+}
 
 Result<void> check(const ServerOptions& options) {
   return require({{"ServerOptions::max_requests", options.max_requests, 1, kMaxExchanges},
@@ -17,54 +34,191 @@ Result<void> check(const ServerOptions& options) {
 
 }  // namespace
 
+const PortKind kServerKind{"server", FileKind::server};
+
+ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+                       const ServerOptions& options)
+    : WaitableHandleOwner("server", std::move(service), options.max_requests + options.max_loans),
+      options_(options),
+      request_(request),
+      peers_(this->service(), {kClientKind, sizeof(ClientFile)}),
+      requests_(options.max_requests),
+      loans_(options.max_loans) {
+  options_.depth = std::bit_ceil(options.depth);
+}
+
 Result<ServerPort*> ServerPort::create(const Node& node, std::string_view service,
                                        std::pair<Schema, Schema> schemas,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ServerOptions& options) {
   if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  std::unique_ptr<ServerPort> port(new ServerPort(options));
-  const auto joined = port->join(node, {.pattern = Pattern::request_response,
-                                        .name = std::string(service),
-                                        .schema = std::move(schemas.first),
-                                        .response = std::move(schemas.second)});
+  auto joined = Service::join(node.state(), {.pattern = Pattern::request_response,
+                                             .name = std::string(service),
+                                             .schema = std::move(schemas.first),
+                                             .response = std::move(schemas.second)});
   if (!joined) return joined.failure();
-  auto channel = ServerChannel::create(port->service().directory(), port->service().board(),
-                                       node.id(), port->service().port_mode(),
-                                       {.request = request,
-                                        .response = response,
-                                        .max_requests = options.max_requests,
-                                        .max_loans = options.max_loans,
-                                        .depth = std::bit_ceil(options.depth)},
-                                       port->cells_);
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  std::unique_ptr<ServerPort> port(new ServerPort(std::move(*joined), request, options));
+  if (auto opened = port->open(response); !opened) return in_service(service, opened.failure());
   return port.release();
 }
 
-Taken ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
-  const Deadline deadline(timeout);
-  for (;;) {
-    const Taken taken = receive();
-    if (taken.request.payload.data != nullptr || taken.error != Errc::ok) return taken;
-    const auto left = deadline.left();
-    if (left.count() == 0) return {.error = Errc::timed_out};
-    channel_->wait(left);
+Result<void> ServerPort::open(const PayloadLayout& response) {
+  const std::uint64_t heap_offset = sizeof(ServerFile);
+  if (auto made = file_.create(service(), kServerKind, service().port_mode(), heap_offset + 1024,
+                               reserved_bytes(heap_offset, response, options_));
+      !made) {
+    return made;
   }
+  auto& words = file_.words<ServerFile>();
+  words.shape.write({.depth = options_.depth, .unused = 0});
+  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, response);
+  if (!pool) return pool.failure();
+  pool_ = std::move(*pool);
+  pool_.when_short([this] {
+    reclaim();
+    return pool_.release_blocks(free_);
+  });
+  if (auto grown = grow_to(slots_needed(true)); !grown) return grown;
+  if (auto joined = file_.join(); !joined) return joined;
+  look_at_clients();
+  // What is no good in another's file is for the first call to say.
+  return is_own_failure(pending_failure_.code) ? Result<void>(pending_failure_) : Result<void>();
+}
+
+void ServerPort::before_close() noexcept {
+  WaitableHandleOwner::before_close();
+  if (!is_forked() && cells_.held() != 0) leave();
+}
+
+/// Takes no more requests. Those that are held go on.
+void ServerPort::leave() noexcept {
+  is_leaving_ = true;
+  // release: pairs with the acquire in `ClientPort::meet`; what was taken is in the heads.
+  file_.words<ServerFile>().is_leaving.store(1, std::memory_order_release);
+  board().announce_change(directory());
+}
+
+Taken ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
+  return take_or_sleep(
+      timeout, [this] { return receive(); },
+      [this](std::chrono::nanoseconds left) {
+        if (sleep_unless([this] { return has_new(); }, left)) look_at_clients();
+      });
+}
+
+bool ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
+  if (slot >= client.their_shape.max_pending) [[unlikely]] {
+    give_up(client, broken(client, format("sends request slot {}", slot)));
+    return false;
+  }
+  if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
+  Lane& lane = client.lanes[slot];
+  // relaxed: the client saw it before it used the slot again.
+  if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]] {
+    give_up(client, broken(client, "sends a request again before its end"));
+    return false;
+  }
+  const PeerSlots::Payload payload = client.slots.payload(slot);
+  if (payload.data == nullptr) [[unlikely]] {
+    give_up(client, client.slots.failure());
+    return false;
+  }
+  const auto* header = reinterpret_cast<const MessageHeader*>(client.slots.header(slot));
+  // relaxed: ordered by the acquire of the entry.
+  lane.number = header->number.load(std::memory_order_relaxed);
+  client.requests->pop();
+  requests_[cell] = {.payload = payload.data,
+                     .count = payload.count,
+                     .client = &client,
+                     .number = lane.number,
+                     .ticket = ++tickets_,
+                     .done = lane.done,
+                     .slot = slot,
+                     .cell = cell};
+  return true;
+}
+
+bool ServerPort::has_new() const noexcept {
+  if (peers_.has_news() || pending_failure_.code != Errc::ok) return true;
+  for (const ClientPeer& client : peers_) {
+    if (client.requests && !client.requests->empty()) return true;
+  }
+  return false;
+}
+
+bool ServerPort::is_abandoned(const Taken& request) noexcept {
+  // relaxed, both: nothing is ordered by it.
+  return request.client->has_left.load(std::memory_order_relaxed) ||
+         request.client->wanted(request.slot).load(std::memory_order_relaxed) != request.number;
+}
+
+bool ServerPort::is_abandoned_or_dead(const Taken& request) noexcept {
+  return is_abandoned(request) || !is_locked(request.client->file.file());
+}
+
+std::uint32_t ServerPort::loans_for(Cell cell, const HeldLoan* but) const noexcept {
+  std::uint32_t loans = 0;
+  for (std::uint32_t i = 0; i < options_.max_loans; ++i) {
+    if (&loans_[i] == but || !is_for(loans_[i], cell)) continue;
+    loans += cells_.is_held(options_.max_requests + i) ? 1 : 0;
+  }
+  return loans;
+}
+
+/// Whether one more response than those loaned fits into the lane of a request.
+bool ServerPort::has_room(Cell cell, const HeldLoan* loan) noexcept {
+  const Taken& request = requests_[cell];
+  Lane& lane = request.client->lanes[request.slot];
+  if (lane.responses.position() + options_.max_loans <= lane.limit) return true;
+  const std::uint64_t end = lane.responses.position() + loans_for(cell, loan);
+  if (end < lane.limit) return true;
+  pass(*request.client, lane);
+  return end < lane.limit;
+}
+
+Errc ServerPort::acquire(Cell cell, HeldLoan& loan) noexcept {
+  follow_changes();
+  const Taken& request = requests_[cell];
+  if (request.client->is_gone) return Errc::abandoned;
+  if (!has_room(cell, &loan)) {
+    return is_abandoned(request) ? Errc::abandoned : Errc::would_block;
+  }
+  if (free_.empty() && !find_free()) [[unlikely]]
+    return pending_failure_.code;
+  loan = {.slot = free_.back(), .cell = cell, .ticket = request.ticket};
+  free_.pop_back();
+  return Errc::ok;
+}
+
+void ServerPort::send(const Taken& request, Slot slot) noexcept {
+  ClientPeer& client = *request.client;
+  auto* header = reinterpret_cast<MessageHeader*>(pool_.header(slot));
+  // relaxed: ordered by the entry in the lane.
+  header->number.store(request.number, std::memory_order_relaxed);
+  if (client.is_gone || !client.lanes[request.slot].responses.try_push(slot)) [[unlikely]] {
+    return give_back(slot);
+  }
+  wake();
+  // The next response's line is in the caches of those who read it: ask for it now.
+  if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
 }
 
 /// Gives a slice its size.
 Loaned ServerPort::sized(Loaned loaned, std::uint64_t count) noexcept {
   if (loaned.payload == nullptr) return loaned;
-  std::uint32_t& slot = slots_[loaned.cell - requests_];
-  loaned.payload = channel_->resize(slot, count);
+  HeldLoan& loan = loan_of(loaned.cell);
+  const auto resized = pool_.resize(loan.slot, count);
+  if (!resized) {
+    give_back(std::exchange(loan.slot, kNoSlot));
+    cells_.withdraw(loaned.cell);
+    return {.error = fail(resized.failure())};
+  }
+  loaned.payload = *resized;
   loaned.count = count;
-  if (loaned.payload != nullptr) return loaned;
-  channel_->give_back(std::exchange(slot, kNoSlot));
-  cells_.withdraw(loaned.cell);
-  return {.error = fail(channel_->take_failure())};
+  return loaned;
 }
 
-Loaned ServerPort::loan_for(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept {
+Loaned ServerPort::loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
     const Loaned loaned = loan(cell);
@@ -72,32 +226,32 @@ Loaned ServerPort::loan_for(std::uint32_t cell, std::chrono::nanoseconds timeout
     const auto left = deadline.left();
     if (left.count() == 0) {
       fail(Errc::timed_out,
-           fmt::format("no room for {} ms, because the client does not read on", to_ms(timeout)));
+           format("no room for {} ms, because the client does not read on", to_ms(timeout)));
       return {.error = Errc::timed_out};
     }
-    channel_->wait_for_room(cell, left);
+    const auto may_go_on = [&] {
+      return peers_.has_news() || is_abandoned(requests_[cell]) || has_room(cell, nullptr);
+    };
+    if (sleep_unless(may_go_on, left)) look_at_clients();
   }
-}
-
-void ServerPort::before_close() noexcept {
-  cut_link();
-  if (!is_forked() && cells_.held() != 0) channel_->leave();
 }
 
 bool ServerPort::is_ready() noexcept {
   if (is_forked()) return false;
-  channel_->follow_changes();
-  return channel_->has_new();
+  follow_changes();
+  return has_new();
 }
 
 void ServerPort::look() noexcept {
-  if (!is_forked()) channel_->refresh();
+  if (!is_forked()) look_at_clients();
 }
 
 std::uint32_t ServerPort::clients() noexcept {
   if (is_forked()) return 0;
-  channel_->refresh();
-  return channel_->clients();
+  look_at_clients();
+  std::uint32_t count = 0;
+  for (const ClientPeer& client : peers_) count += client.requests ? 1 : 0;
+  return count;
 }
 
 void ServerPort::refuse_response() noexcept {
@@ -105,7 +259,7 @@ void ServerPort::refuse_response() noexcept {
 }
 
 Errc ServerPort::fail_loan(Errc code) noexcept {
-  if (code != Errc::would_block && code != Errc::abandoned) return fail(channel_->take_failure());
+  if (code != Errc::would_block && code != Errc::abandoned) return report(pending_failure_);
   if (last_failure().code == code) return code;
   const char* const why = code == Errc::would_block
                               ? "no room, because the client has not read on; use loan_for to wait"
@@ -114,15 +268,15 @@ Errc ServerPort::fail_loan(Errc code) noexcept {
 }
 
 Errc ServerPort::fail_too_many_requests() noexcept {
-  return fail(Errc::too_many_borrowed, fmt::format("all {} requests are held; end one, or raise "
-                                                   "ServerOptions::max_requests",
-                                                   requests_));
+  return fail(Errc::too_many_borrowed, format("all {} requests are held; end one, or raise "
+                                              "ServerOptions::max_requests",
+                                              options_.max_requests));
 }
 
 Errc ServerPort::fail_too_many_loans() noexcept {
-  return fail(Errc::too_many_loans, fmt::format("all {} loans are held; send or drop one, or raise "
-                                                "ServerOptions::max_loans",
-                                                cells_.count() - requests_));
+  return fail(Errc::too_many_loans, format("all {} loans are held; send or drop one, or raise "
+                                           "ServerOptions::max_loans",
+                                           options_.max_loans));
 }
 
 }  // namespace sluice

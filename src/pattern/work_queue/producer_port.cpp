@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <bit>
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/work_queue/producer_port.hpp>
-#include <sluice/platform/clock.hpp>
+#include <sluice/service/reaping.hpp>
+#include <utility>
 
 namespace sluice {
 namespace {
 
+constexpr std::uint32_t kUsualDepth = 256;
 constexpr std::uint32_t kMaxLoans = 256;
 static_assert(kMaxQueueDepth + kMaxLoans <= WorkIndexQueue::kMaxSlots);
+
+/// Slots are made as they are needed, except for so many that take no more memory than this: then
+/// no push makes a system call, and their cells in the queue are looked at several at a time.
+constexpr std::uint64_t kFirstSlotsBytes = std::uint64_t{256} << 10;
+constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
 Result<void> check(const ProducerOptions& options) {
   return require(
@@ -17,51 +25,141 @@ Result<void> check(const ProducerOptions& options) {
        {"ProducerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
 }
 
+/// The service's queue, made where there is none. Errors: invalid_options where its depth is
+/// another one than is wanted, …
+Result<WorkQueue> open_queue(const Service& service, const ProducerOptions& options) {
+  const bool is_any = options.depth == kAny;
+  auto queue = WorkQueue::open_or_make(service, is_any ? kUsualDepth : options.depth);
+  if (!queue) return queue;
+  const std::size_t capacity = (*queue)->capacity();
+  if (!is_any && std::bit_ceil(options.depth) != capacity) {
+    return Failure{Errc::invalid_options,
+                   format("ProducerOptions::depth is {}, the service's first producer chose {}; "
+                          "leave it out, or choose the same",
+                          options.depth, capacity)};
+  }
+  if (capacity + options.max_loans > WorkIndexQueue::kMaxSlots) {
+    return Failure{Errc::corrupted,
+                   format("{} has a queue of {} jobs, at most {} are possible",
+                          service.directory().path_of(kWorkQueueFile), capacity, kMaxQueueDepth)};
+  }
+  return queue;
+}
+
 }  // namespace
+
+ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
+                           const ProducerOptions& options)
+    : HandleOwner("producer", std::move(service), options.max_loans),
+      queue_(std::move(queue)),
+      most_slots_(static_cast<std::uint32_t>(queue_->capacity()) + options.max_loans),
+      slots_(options.max_loans, kNoSlot),
+      pending_(most_slots_) {
+  free_.reserve(most_slots_);
+}
 
 Result<ProducerPort*> ProducerPort::create(const Node& node, std::string_view service,
                                            Schema schema, const PayloadLayout& payload,
                                            const ProducerOptions& options) {
   if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  ProducerChannel::Config config{.payload = payload, .depth = {}, .max_loans = options.max_loans};
-  if (options.depth != kAny) config.depth = options.depth;
-  std::unique_ptr<ProducerPort> port(new ProducerPort(options));
-  const auto joined = port->join(
-      node,
+  auto joined = Service::join(
+      node.state(),
       {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
   if (!joined) return joined.failure();
-  auto channel =
-      ProducerChannel::create(port->service().directory(), port->service().board(), node.id(),
-                              port->service().port_mode(), port->service().shared_mode(), config);
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  auto queue = open_queue(**joined, options);
+  if (!queue) return in_service(service, queue.failure());
+  std::unique_ptr<ProducerPort> port(
+      new ProducerPort(std::move(*joined), std::move(*queue), options));
+  if (auto opened = port->open(payload); !opened) return in_service(service, opened.failure());
   return port.release();
+}
+
+Result<void> ProducerPort::open(const PayloadLayout& payload) {
+  const std::uint64_t reserved =
+      std::max(kLeastReservedBytes,
+               ProducerFile::kHeapOffset + SlotPool::reserved_bytes(payload, most_slots_));
+  if (auto made = file_.create(service(), kProducerKind, service().port_mode(),
+                               ProducerFile::kHeapOffset + 1024, reserved);
+      !made) {
+    return made;
+  }
+  auto pool = SlotPool::create(file_.shared(), file_.words<ProducerFile>().table,
+                               ProducerFile::kHeapOffset, payload);
+  if (!pool) return pool.failure();
+  pool_ = std::move(*pool);
+  pool_.when_short([this] {
+    reclaim();
+    return pool_.release_blocks(free_);
+  });
+  const std::uint64_t first =
+      std::clamp<std::uint64_t>(kFirstSlotsBytes / SlotPool::slot_bytes(payload), 1, most_slots_);
+  while (pool_.size() < first) {
+    if (auto added = add_slot(); !added) return added;
+  }
+  if (auto joined = file_.join(); !joined) return joined;
+  look();
+  return {};
+}
+
+Result<void> ProducerPort::add_slot() {
+  if (auto added = pool_.add_slot(); !added) {
+    return Failure{added.error(), format("cannot make slot {} of {} bytes: {}", pool_.size() + 1,
+                                         pool_.layout().bytes, added.failure().message)};
+  }
+  // release: pairs with the acquire in `PeerSlots`; the table comes first.
+  file_.words<ProducerFile>().slots.store(pool_.size(), std::memory_order_release);
+  free_.push_back(pool_.size() - 1);
+  return {};
+}
+
+/// The slots of the jobs that are done, up to the oldest that is not, become free. Returns whether
+/// there were any.
+bool ProducerPort::reclaim() noexcept {
+  const std::size_t before = free_.size();
+  while (!pending_.empty() && !is_pending(pending_.at(0))) {
+    free_.push_back(pending_.at(0).slot);
+    pending_.pop_front();
+  }
+  return free_.size() > before;
+}
+
+Result<void> ProducerPort::find_free() noexcept {
+  if (reclaim()) return {};
+  if (pool_.size() < most_slots_) return add_slot();
+  return Failure{Errc::corrupted, format("{} holds more jobs of this producer than it can",
+                                         directory().path_of(kWorkQueueFile))};
 }
 
 Loaned ProducerPort::loan_slice(std::uint64_t count) noexcept {
   Loaned loaned = loan();
   if (loaned.payload == nullptr) return loaned;
-  loaned.payload = channel_->resize(slots_[loaned.cell], count);
+  const auto resized = pool_.resize(slots_[loaned.cell], count);
+  if (!resized) return refuse(loaned.cell, resized.failure());
+  loaned.payload = *resized;
   loaned.count = count;
-  if (loaned.payload != nullptr) return loaned;
-  cells_.withdraw(loaned.cell);
-  return {.error = fail(channel_->failure())};
+  return loaned;
 }
 
-Errc ProducerPort::push_for(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept {
+Errc ProducerPort::push_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
     const Errc error = push(cell);
     if (error != Errc::would_block) return error;
     const auto left = deadline.left();
     if (left.count() == 0) {
-      fail(Errc::timed_out,
-           fmt::format("no room for {} ms, because the oldest of {} jobs is not done",
-                       to_ms(timeout), channel_->depth()));
-      return Errc::timed_out;
+      return fail(Errc::timed_out,
+                  format("no room for {} ms, because the oldest of {} jobs is not done",
+                         to_ms(timeout), queue_->capacity()));
     }
-    channel_->wait_for_room(left);
+    sleep_for_done([this] { return !queue_->full(); }, left);
   }
+}
+
+std::uint32_t ProducerPort::pending() const noexcept {
+  if (is_forked()) return 0;
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < pending_.count(); ++i) count += is_pending(pending_.at(i)) ? 1 : 0;
+  return count;
 }
 
 bool ProducerPort::wait_until_done(std::chrono::nanoseconds timeout) noexcept {
@@ -69,32 +167,52 @@ bool ProducerPort::wait_until_done(std::chrono::nanoseconds timeout) noexcept {
   while (pending() > 0) {
     const auto left = deadline.left();
     if (left.count() == 0) return false;
-    channel_->wait_until_done(left);
+    sleep_for_done([this] { return pending() == 0; }, left);
   }
   return !is_forked();
 }
 
+template <typename Ready>
+void ProducerPort::sleep_for_done(Ready&& ready, std::chrono::nanoseconds timeout) {
+  if (queue_.room().sleep_unless(ready, timeout)) return;
+  look_in_time();  // a worker may have died without a word
+}
+
 std::uint32_t ProducerPort::workers() noexcept {
   if (is_forked()) return 0;
-  channel_->look();
-  return channel_->workers();
+  look();
+  return workers_;
+}
+
+/// Who is there, and who died. System calls.
+void ProducerPort::look() noexcept {
+  next_look_ = Deadline(kLongestSleep);
+  const auto names = list(directory());
+  if (!names) return;
+  workers_ = 0;
+  for (const std::string& name : *names) {
+    const bool is_worker = seat_in(name, kWorkerKind).has_value();
+    if (!is_worker && !seat_in(name, kProducerKind)) continue;
+    if (open_living(directory(), board(), name) && is_worker) ++workers_;
+  }
+  queue_->announce_returned();
 }
 
 /// The oldest job may be that of a worker that died.
 Errc ProducerPort::fail_full() noexcept {
-  channel_->look_now_and_then();
+  look_in_time();
   if (last_failure().code != Errc::would_block) {
-    fail(Errc::would_block, fmt::format("the queue is full, because the oldest of {} jobs is not "
-                                        "done; use push_for to wait",
-                                        channel_->depth()));
+    fail(Errc::would_block, format("the queue is full, because the oldest of {} jobs is not done; "
+                                   "use push_for to wait",
+                                   queue_->capacity()));
   }
   return Errc::would_block;
 }
 
 Errc ProducerPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_loans, fmt::format("all {} loans are held; push or drop one, or raise "
-                                                "ProducerOptions::max_loans",
-                                                cells_.count()));
+  return fail(Errc::too_many_loans, format("all {} loans are held; push or drop one, or raise "
+                                           "ProducerOptions::max_loans",
+                                           cells_.count()));
 }
 
 }  // namespace sluice

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <bit>
 #include <new>
+#include <optional>
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/service/board.hpp>
 #include <utility>
@@ -16,7 +16,7 @@ constexpr std::uint64_t bytes_of(std::uint32_t capacity) noexcept {
   return WorkQueueFile::kWordsOffset + Words::bytes(capacity);
 }
 
-/// What the last rites need. Null where there is no queue, or none that anybody can use: then
+/// For what follows a death. Null where there is no queue, or none that anybody can use: then
 /// nobody's jobs are in it.
 Result<std::optional<WorkQueue>> open_if_there(const Directory& service) {
   auto queue = WorkQueue::open(service);
@@ -31,7 +31,29 @@ Result<std::optional<WorkQueue>> open_if_there(const Directory& service) {
   }
 }
 
+/// Gives the jobs of a dead worker, whose file's lock is held, to others. False: that is not
+/// possible now, the file must stay. Cut short: the next call puts back the rest.
+bool put_back_jobs(const Directory& service, const std::string& worker) {
+  const auto seat = seat_in(worker, kWorkerKind);
+  auto queue = open_if_there(service);
+  if (!queue) return false;
+  // Who sleeps is woken when the death is announced, after the file is gone.
+  if (*queue && seat) (**queue)->put_back_all(*seat);
+  return true;
+}
+
+/// Whether a dead producer's file can go, with its lock held: no job needs its slots.
+bool has_no_jobs(const Directory& service, const std::string& producer) {
+  const auto seat = seat_in(producer, kProducerKind);
+  const auto queue = open_if_there(service);
+  if (!queue) return false;
+  return !*queue || !seat || !(**queue)->has_jobs_of(*seat);
+}
+
 }  // namespace
+
+const PortKind kProducerKind{"producer", FileKind::producer, has_no_jobs};
+const PortKind kWorkerKind{"worker", FileKind::worker, put_back_jobs};
 
 WorkQueue::WorkQueue(SharedFile file, std::uint32_t capacity) noexcept
     : file_(std::move(file)),
@@ -48,46 +70,30 @@ Result<WorkQueue> WorkQueue::open(const Directory& service) {
   if (!std::has_single_bit(capacity) || capacity > WorkIndexQueue::kMaxCapacity ||
       !file->region().contains(0, bytes_of(capacity))) {
     return Failure{Errc::corrupted,
-                   fmt::format("{} has a queue of {} jobs in {} bytes; end the programs that use "
-                               "the service, and it is made again",
-                               file->path(), capacity, file->region().mapped_bytes())};
+                   format("{} has a queue of {} jobs in {} bytes; end the programs that use "
+                          "the service, and it is made again",
+                          file->path(), capacity, file->region().mapped_bytes())};
   }
   return WorkQueue(std::move(*file), capacity);
 }
 
-Result<WorkQueue> WorkQueue::open_or_make(const Directory& service, std::uint64_t node, mode_t mode,
-                                          std::uint32_t depth) {
-  auto queue = open(service);
+Result<WorkQueue> WorkQueue::open_or_make(const Service& service, std::uint32_t depth) {
+  auto queue = open(service.directory());
   if (queue || queue.error() != Errc::not_found) return queue;
   const std::uint32_t capacity = std::bit_ceil(depth);
-  auto file = SharedFile::create(service, mode, FileKind::work_queue, node, bytes_of(capacity), 0);
+  auto file = SharedFile::create(service.directory(), service.shared_mode(), FileKind::work_queue,
+                                 service.node().id(), bytes_of(capacity), 0);
   if (!file) return file.failure();
   const FileHeader header = file->header();  // the new object takes its place
   new (file->region().data())
       WorkQueueFile{.header = header, .capacity = capacity, .unused = {}, .room = {}};
   Words::create(file->region().at<std::byte>(WorkQueueFile::kWordsOffset), capacity);
-  const auto linked = file->link(service, kWorkQueueFile);
+  const auto linked = file->link(service.directory(), kWorkQueueFile);
   if (!linked && linked.error() == Errc::already_exists)
-    return open(service);  // another's is there
+    return open(service.directory());  // another's is there
   if (!linked) return linked.failure();
   file->close_descriptor();  // and with it the lock: it is nobody's
   return WorkQueue(std::move(*file), capacity);
-}
-
-bool put_back_jobs(const Directory& service, const std::string& worker) {
-  const auto seat = seat_in(worker, kWorkerKind);
-  auto queue = open_if_there(service);
-  if (!queue) return false;
-  // Who sleeps is woken when the death is announced, after the file is gone.
-  if (*queue && seat) (**queue)->put_back_all(*seat);
-  return true;
-}
-
-bool has_no_jobs(const Directory& service, const std::string& producer) {
-  const auto seat = seat_in(producer, kProducerKind);
-  const auto queue = open_if_there(service);
-  if (!queue) return false;
-  return !*queue || !seat || !(**queue)->has_jobs_of(*seat);
 }
 
 }  // namespace sluice

@@ -1,80 +1,253 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <sluice/core/format.hpp>
 #include <sluice/pattern/work_queue/worker_port.hpp>
-#include <sluice/platform/clock.hpp>
+#include <sluice/platform/lock.hpp>
+#include <sluice/service/reaping.hpp>
+#include <utility>
 
 namespace sluice {
 namespace {
 
 constexpr std::uint32_t kMaxJobs = 256;
 
+/// Whether nobody else could read that payload either.
+bool is_hopeless(Errc failure) noexcept {
+  return failure == Errc::corrupted || failure == Errc::version_mismatch ||
+         failure == Errc::not_found;
+}
+
 }  // namespace
+
+WorkerPort::WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                       const WorkerOptions& options)
+    : WaitableHandleOwner("worker", std::move(service), options.max_jobs),
+      payload_(payload),
+      by_seat_(kMaxSeats),
+      held_of_(options.max_jobs) {}
 
 Result<WorkerPort*> WorkerPort::create(const Node& node, std::string_view service, Schema schema,
                                        const PayloadLayout& payload, const WorkerOptions& options) {
   const auto checked = require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}});
   if (!checked) return in_service(service, checked.failure());
-  std::unique_ptr<WorkerPort> port(new WorkerPort(options));
-  const auto joined = port->join(
-      node,
+  auto joined = Service::join(
+      node.state(),
       {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
   if (!joined) return joined.failure();
-  // The shared mode: others must be able to lock the file when this worker is dead, for its jobs.
-  auto channel =
-      WorkerChannel::create(port->service().directory(), port->service().board(), node.id(),
-                            port->service().shared_mode(),
-                            {.payload = payload, .max_jobs = options.max_jobs}, port->cells_);
-  if (!channel) return in_service(service, channel.failure());
-  port->channel_ = std::move(*channel);
+  std::unique_ptr<WorkerPort> port(new WorkerPort(std::move(*joined), payload, options));
+  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
   return port.release();
 }
 
-Assigned WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
-  const Deadline deadline(timeout);
-  for (;;) {
-    const Assigned assigned = receive();
-    if (assigned.payload != nullptr || assigned.error != Errc::ok) return assigned;
-    const auto left = deadline.left();
-    if (left.count() == 0) return {.error = Errc::timed_out};
-    channel_->wait(left);
+Result<void> WorkerPort::open() {
+  // The shared mode: others must be able to lock the file when this worker is dead, for its jobs.
+  if (auto made =
+          file_.create(service(), kWorkerKind, service().shared_mode(), sizeof(WorkerFile), 0);
+      !made) {
+    return made;
   }
+  if (auto joined = file_.join(); !joined) return joined;
+  look();
+  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+}
+
+/// Where there is no job: whether it was worth a look, after which there may be one.
+bool WorkerPort::has_looked() noexcept {
+  if (!has_news() && next_look_.left().count() > 0) return false;
+  look();
+  return true;
+}
+
+/// Who joined, who left, who died. System calls.
+void WorkerPort::look() noexcept {
+  if (is_forked()) return;
+  next_look_ = Deadline(kLongestSleep);
+  // Before the look: a change during it is looked at again.
+  const std::uint64_t generation = board().generation_now();
+  pending_failure_ = {};
+  const auto names = list(directory());
+  if (!names) {
+    pending_failure_ = names.failure();
+    return;
+  }
+  for (auto& producer : by_seat_) {
+    if (producer) producer->is_seen = false;
+  }
+  for (const std::string& name : *names) look_at(name);
+  for (auto& producer : by_seat_) {
+    if (producer && !producer->is_seen) retire(producer);
+  }
+  std::erase_if(retired_, [this](const auto& producer) { return !is_held(*producer); });
+  if (pending_failure_.code != Errc::ok) return;
+  // Somebody may have been killed while it gave back a job.
+  if (queue_) (*queue_)->announce_returned();
+  seen_generation_ = generation;
+}
+
+void WorkerPort::look_at(const std::string& name) {
+  if (name == kWorkQueueFile) {
+    if (!queue_) open_queue();
+  } else if (const auto producer = seat_in(name, kProducerKind)) {
+    look_at_producer(name, *producer);
+  } else if (seat_in(name, kWorkerKind) && name != file_.name()) {
+    (void)open_living(directory(), board(), name);
+  }
+}
+
+void WorkerPort::open_queue() {
+  auto queue = WorkQueue::open(directory());
+  if (queue) {
+    queue_.emplace(std::move(*queue));
+  } else {
+    pending_failure_ = queue.failure();
+  }
+}
+
+void WorkerPort::look_at_producer(const std::string& name, Seat seat) {
+  auto file = open_file(directory(), name, false);
+  if (!file) return;
+  const bool is_gone = !is_locked(*file);
+  if (is_gone && !(queue_ && (*queue_)->has_jobs_of(seat))) reap(name);
+  const auto status = status_of(*file, name);
+  if (!status || status->links == 0) return;
+  auto& producer = by_seat_[seat];
+  if (producer && producer->inode != status->inode) retire(producer);
+  // Where it cannot be mapped, that is reported once there is a job of it.
+  if (!producer && !connect(std::move(*file), seat)) return;
+  producer->is_seen = true;
+  // relaxed: who does not see it yet leaves the file to the next look.
+  producer->is_gone.store(is_gone, std::memory_order_relaxed);
+}
+
+Result<void> WorkerPort::connect(File file, Seat seat) {
+  const std::string path = directory().path_of(file_name_of(kProducerKind, seat));
+  const auto status = status_of(file, path);
+  if (!status) return status.failure();
+  auto opened = SharedFile::adopt(std::move(file), path, FileKind::producer, sizeof(ProducerFile),
+                                  Region::Access::read_only);
+  if (!opened) return opened.failure();
+  auto producer = std::make_unique<ProducerPeer>();
+  producer->file = std::move(*opened);
+  producer->inode = status->inode;
+  producer->seat = seat;
+  const auto& words = *producer->file.region().at<ProducerFile>(0);
+  producer->slots = PeerSlots(producer->file, words.table, words.slots, payload_);
+  if (auto connected = producer->slots.connect(); !connected) return connected;
+  by_seat_[seat] = std::move(producer);
+  return {};
+}
+
+/// Where the payload is not at hand. A job that cannot be handed out for a reason that is its
+/// producer's could be done by nobody, and is taken out of the way; if the reason is this
+/// process's, another worker may have it.
+Assigned WorkerPort::assign_slowly(const WorkIndexQueue::Job& job, Cell cell) noexcept {
+  const auto& producer = by_seat_[job.producer];
+  if (pending_failure_.code == Errc::ok && !producer) {
+    auto file = open_file(directory(), file_name_of(kProducerKind, job.producer), false);
+    pending_failure_ = file ? connect(std::move(*file), job.producer).failure() : file.failure();
+  }
+  if (pending_failure_.code == Errc::ok) {
+    const PeerSlots::Payload payload = producer->slots.payload(job.slot);
+    if (payload.data != nullptr) {
+      held_of_[cell] = producer.get();
+      return {payload.data, payload.count, job, producer.get(), cell};
+    }
+    pending_failure_ = producer->slots.failure();
+  }
+  if (is_hopeless(pending_failure_.code)) {
+    if (pending_failure_.code == Errc::not_found) pending_failure_.code = Errc::corrupted;
+    pending_failure_.message =
+        "a job was dropped, its payload cannot be read: " + pending_failure_.message;
+    finish(job);
+  } else {
+    put_back(job);
+  }
+  return {};
+}
+
+Assigned WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
+  return take_or_sleep(
+      timeout, [this] { return receive(); },
+      [this](std::chrono::nanoseconds left) {
+        // After a long sleep: somebody may have died without a word.
+        if (sleep_unless([this] { return has_ready(); }, left)) look();
+      });
 }
 
 bool WorkerPort::done(const Assigned& assigned) noexcept {
   if (is_forked()) return false;  // the parent's
-  const bool was_ours = channel_->finish(assigned.job, *assigned.producer);
+  const bool was_ours = finish(assigned.job);
+  // relaxed: see `look_at_producer`.
+  if (assigned.producer->is_gone.load(std::memory_order_relaxed)) [[unlikely]] {
+    // After the fence in `finish`: of several workers that finish the last jobs, one at least sees
+    // that there are no more.
+    const Seat seat = assigned.producer->seat;
+    if (!(*queue_)->has_jobs_of(seat)) reap(file_name_of(kProducerKind, seat));
+  }
   drop(assigned.cell);
   return was_ours;
 }
 
 bool WorkerPort::reject(const Assigned& assigned) noexcept {
   if (is_forked()) return false;
-  const bool was_ours = channel_->put_back(assigned.job);
+  const bool was_ours = put_back(assigned.job);
   drop(assigned.cell);
   return was_ours;
 }
 
-bool WorkerPort::is_ready() noexcept {
-  if (is_forked()) return false;
-  channel_->follow_changes();
-  return channel_->has_ready() || channel_->failure().code != Errc::ok;
+bool WorkerPort::finish(const WorkIndexQueue::Job& job) noexcept {
+  const bool was_ours = (*queue_)->finish(job);
+  // seq_cst: pairs with the fence in `Doorbell::arm`, and with itself in `done`.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  queue_->room().wake(directory());
+  return was_ours;
 }
 
-void WorkerPort::look() noexcept {
-  if (!is_forked()) channel_->refresh();
+bool WorkerPort::put_back(const WorkIndexQueue::Job& job) noexcept {
+  const bool was_ours = (*queue_)->put_back(job);
+  // seq_cst: pairs with the fence in `Doorbell::arm`.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  board().doorbell.wake(directory());
+  return was_ours;
+}
+
+void WorkerPort::reap(const std::string& name) noexcept {
+  if (reap_port(directory(), name)) board().announce_change(directory());
+}
+
+/// A seat whose producer is not there any more.
+void WorkerPort::retire(std::unique_ptr<ProducerPeer>& producer) {
+  if (is_held(*producer)) retired_.push_back(std::move(producer));
+  producer.reset();
+}
+
+bool WorkerPort::is_held(const ProducerPeer& producer) const noexcept {
+  for (std::uint32_t cell = 0; cell < held_of_.size(); ++cell) {
+    if (held_of_[cell] == &producer && cells_.is_held(cell)) return true;
+  }
+  return false;
+}
+
+bool WorkerPort::is_ready() noexcept {
+  if (is_forked()) return false;
+  if (has_news()) look();
+  return has_ready() || pending_failure_.code != Errc::ok;
 }
 
 std::uint32_t WorkerPort::producers() noexcept {
   if (is_forked()) return 0;
-  channel_->refresh();
-  return channel_->producers();
+  look();
+  return static_cast<std::uint32_t>(
+      std::count_if(by_seat_.begin(), by_seat_.end(), [](const auto& producer) {
+        // relaxed: this thread's own.
+        return producer && !producer->is_gone.load(std::memory_order_relaxed);
+      }));
 }
 
 Errc WorkerPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_borrowed, fmt::format("all {} jobs are held; end one, or raise "
-                                                   "WorkerOptions::max_jobs",
-                                                   cells_.count()));
+  return fail(
+      Errc::too_many_borrowed,
+      format("all {} jobs are held; end one, or raise WorkerOptions::max_jobs", cells_.count()));
 }
 
 }  // namespace sluice

@@ -19,7 +19,7 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <sluice/service/seats.hpp>
+#include <sluice/service/reaping.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>

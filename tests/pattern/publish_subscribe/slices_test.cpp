@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <numeric>
 #include <optional>
-#include <sluice/pattern/publish_subscribe/broadcast.hpp>
+#include <sluice/pattern/publish_subscribe/layout.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
@@ -193,7 +193,7 @@ void expect_refused(const TemporaryRoot& root, const Node& node, Tamper&& tamper
   const auto& words = *region.at<PublisherFile>(0);
   const std::uint64_t* offsets = region.at<std::uint64_t>(words.slots.chunks[0]);
   const std::uint32_t slot =
-      SampleHandle::slot(*region.at<std::atomic<std::uint64_t>>(words.ring_offset));
+      SampleHandle::slot(*region.at<std::atomic<std::uint64_t>>(words.shape.read().ring_offset));
   tamper(*region.at<SliceWords>(offsets[slot] + words.slots.payload_offset));
   const auto sample = subscriber.receive();
   EXPECT_FALSE(sample);

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
-#include <sluice/pattern/request_response/request_response.hpp>
+#include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/queue/tagged_entry.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
@@ -174,7 +174,7 @@ TEST_F(RefusalOfServers, WhoseRowLiesOutsideItsFile) {
 }
 
 TEST_F(RefusalOfServers, WhoseFileSaysWhatCannotBe) {
-  file->set(offsetof(ServerFile, depth), 3);
+  file->set(offsetof(ServerFile, shape), 3);
   Client<Number, Number> other(node, "numbers", kClient);
   auto pending = other.send(7);
   EXPECT_EQ(pending.receive().error(), Errc::corrupted);
@@ -268,7 +268,7 @@ TEST_F(RefusalOfClients, WhoseFileSaysWhatCannotBe) {
        {std::uint64_t{0}, std::uint64_t{1'000'000} << 32 | 1, std::uint64_t{1} << 32 | 1'000'000}) {
     Client<Number, Number> other(node, "numbers", kClient);
     const PortFile its(root, "client.2");
-    its.set(offsetof(ClientFile, max_pending), limits);
+    its.set(offsetof(ClientFile, shape), limits);
     EXPECT_EQ(server.receive().error(), Errc::corrupted);
     EXPECT_NE(server.last_failure().message.find("client.2 has"), std::string::npos);
     EXPECT_EQ(server.receive().error(), Errc::ok) << "it is said once";

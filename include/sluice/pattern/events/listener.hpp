@@ -6,38 +6,28 @@
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/listener_port.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
 /// Receives the events of every notifier of a service, from its construction on. None is lost;
 /// those of the same number that come before they are received are one.
 /// Thread safety: one thread at a time; different listeners are independent.
-class Listener {
+class Listener : public PortOwner<ListenerPort> {
  public:
   /// Joins `service`, or creates it; notifiers may come later. System calls.
   /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
   /// listeners), no_memory, no_address_space, no_permission, forked, timed_out, system.
   explicit Listener(const Node& node, std::string_view service)
-      : Listener(take(create(node, service))) {}
+      : Listener(create(node, service).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Listener> create(const Node& node,
                                                std::string_view service) noexcept {
     auto port = ListenerPort::create(node, service);
     if (!port) return port.failure();
     return Listener(*port);
-  }
-
-  Listener(Listener&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Listener& operator=(Listener&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service.
-  ~Listener() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// The events since the last look; does not block. Wait-free; system calls only when ports have
@@ -70,14 +60,7 @@ class Listener {
   }
 
  private:
-  explicit Listener(ListenerPort* port) noexcept : port_(port) {}
-
-  static Listener take(Result<Listener> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  ListenerPort* port_;
+  explicit Listener(ListenerPort* port) noexcept : PortOwner(port) {}
 };
 
 }  // namespace sluice

@@ -1,38 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stays in its place when a listener is moved: the service, the channel, and what wait sets
-// know of it.
+// A listener: its file with the mailbox, and the notifiers whose death it notices.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <sluice/pattern/events/event_id.hpp>
-#include <sluice/pattern/events/mailbox_listener.hpp>
-#include <sluice/pattern/participant.hpp>
+#include <sluice/pattern/events/layout.hpp>
+#include <sluice/pattern/port.hpp>
+#include <sluice/service/port_file.hpp>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
 
 /// Lives until it is closed. Thread safety: one thread at a time.
-class ListenerPort final : public Participant, public Waitable {
+class ListenerPort final : public Port, public Waitable {
  public:
+  ~ListenerPort() { file_.leave(); }
+
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
 
+  /// The events that have come since the last call. Wait-free; system calls only if ports came or
+  /// went.
   EventSet receive() noexcept {
     if (is_forked()) [[unlikely]] {
       fail_forked();
       return {};
     }
     has_no_descriptor_ = false;
-    EventSet events(channel_->take());
+    EventSet events = take();
     if (events.empty() && settle_descriptor()) [[unlikely]]
-      events = EventSet(channel_->take());
+      events = take();
     return events;
   }
 
-  /// Sleeps until there is something, at most `timeout`.
+  /// Sleeps until there is something, at most `timeout`. Looks whether notifiers have died every
+  /// kLongestSleep.
   EventSet wait(std::chrono::nanoseconds timeout) noexcept;
 
   void close() noexcept {
@@ -41,8 +48,8 @@ class ListenerPort final : public Participant, public Waitable {
     delete this;
   }
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return channel_->doorbell(); }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return mailbox().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return directory(); }
   [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
@@ -59,10 +66,34 @@ class ListenerPort final : public Participant, public Waitable {
   [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
-  ListenerPort() noexcept : Participant("listener") {}
+  explicit ListenerPort(std::unique_ptr<Service> service) noexcept
+      : Port("listener", std::move(service)) {}
 
-  std::unique_ptr<MailboxListener> channel_;
-  bool has_no_descriptor_ = false;  // which is why the last call failed
+  Result<void> open();
+  [[nodiscard]] Mailbox& mailbox() const noexcept { return file_.words<ListenerFile>().mailbox; }
+  [[nodiscard]] EventSet take() noexcept {
+    follow_changes();
+    return EventSet(mailbox().take());
+  }
+
+  void follow_changes() noexcept {
+    if (board().generation_now() != seen_generation_) [[unlikely]]
+      look();
+  }
+  /// Looks if the last look is kLongestSleep ago.
+  void look_in_time() noexcept {
+    if (next_look_.left().count() == 0) look();
+  }
+  void look_at(const std::string& name, std::vector<std::uint64_t>& reported);
+  void report_death(const std::string& name, std::vector<std::uint64_t>& reported);
+
+  PortFile file_;
+  std::uint64_t seen_generation_ = 0;
+  Deadline next_look_{std::chrono::nanoseconds{0}};
+  std::uint32_t notifiers_ = 0;               // of the last look
+  std::vector<std::uint64_t> reported_dead_;  // dead notifiers that another user has to reap
+  Failure look_failure_;                      // why the last look saw less than there is
+  bool has_no_descriptor_ = false;            // which is why the last call failed
 };
 
 }  // namespace sluice

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The files of a listener and of a notifier: which words are where, and who writes them.
-//
-//   listener.<seat>, its mailbox written by notifiers and the listener, each time with a single
-//   atomic instruction that is harmless wherever its maker is killed
-//   offset  0        64                    96
-//           | header | events, a bit each  | doorbell |
-//
-//   notifier.<seat>, written before it can be seen
-//   offset  0        64        68         72
-//           | header | on_join | on_leave | on_death |
+// Where a listener receives events: a bit for each, and the doorbell that wakes who waits for one.
 //
 // Notifying: set the event's bit in each mailbox, one fence, wake who is armed. Listening: exchange
 // the words for 0. An event that comes again before it is taken is one event.
@@ -19,11 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <sluice/memory/shared_file.hpp>
-#include <sluice/platform/cache_line.hpp>
 #include <sluice/wait/doorbell.hpp>
-#include <string>
 
 namespace sluice {
 
@@ -66,40 +53,5 @@ struct Mailbox {
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(sizeof(Mailbox) == 40 && offsetof(Mailbox, doorbell) == 32);
-
-struct ListenerFile {
-  FileHeader header;
-  alignas(kCacheLineBytes) Mailbox mailbox;
-};
-static_assert(offsetof(ListenerFile, mailbox) == 64 && sizeof(ListenerFile) == 128);
-
-struct NotifierFile {
-  FileHeader header;
-  /// 1 + the event that tells of it; 0: none does.
-  std::uint32_t on_join;
-  std::uint32_t on_leave;
-  std::uint32_t on_death;
-  std::uint32_t unused[13];
-};
-static_assert(offsetof(NotifierFile, on_join) == 64 && offsetof(NotifierFile, on_death) == 72 &&
-              sizeof(NotifierFile) == 128);
-
-inline constexpr const char* kListenerKind = "listener";
-inline constexpr const char* kNotifierKind = "notifier";
-
-/// The event in a field of `NotifierFile`, which may hold anything.
-[[nodiscard]] constexpr std::optional<std::uint8_t> event_in(std::uint32_t field) noexcept {
-  if (field == 0 || field > kMaxEvents) return std::nullopt;
-  return static_cast<std::uint8_t>(field - 1);
-}
-
-/// Opens the mailbox `name` of a listener, mapped writable, once its file was checked.
-/// Errors: as `SharedFile::open`; Errc::not_found where its owner is dead.
-[[nodiscard]] Result<SharedFile> open_mailbox(const Directory& service, const std::string& name);
-
-/// Tells every listener of the service that the notifier with the file `name` is dead, if it wanted
-/// that. Doing it again does no harm. False: a listener could not be told; try again later. System
-/// calls.
-bool announce_death(const Directory& service, const std::string& name);
 
 }  // namespace sluice

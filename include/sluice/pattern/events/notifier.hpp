@@ -5,38 +5,28 @@
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/notifier_port.hpp>
-#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/events/options.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
 /// Sends events to every listener of a service: numbers without a payload, which wake who sleeps.
 /// Thread safety: one thread at a time; different notifiers are independent.
-class Notifier {
+class Notifier : public PortOwner<NotifierPort> {
  public:
   /// Joins `service`, or creates it; listeners may come later. System calls.
   /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
   /// notifiers), no_memory, no_address_space, no_permission, forked, timed_out, system.
   explicit Notifier(const Node& node, std::string_view service, const NotifierOptions& options = {})
-      : Notifier(take(create(node, service, options))) {}
+      : Notifier(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Notifier> create(const Node& node, std::string_view service,
                                                const NotifierOptions& options = {}) noexcept {
     auto port = NotifierPort::create(node, service, options);
     if (!port) return port.failure();
     return Notifier(*port);
-  }
-
-  Notifier(Notifier&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Notifier& operator=(Notifier&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service.
-  ~Notifier() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// Sends `id` to every listener that is there; returns how many. One that has not taken the same
@@ -62,14 +52,7 @@ class Notifier {
   }
 
  private:
-  explicit Notifier(NotifierPort* port) noexcept : port_(port) {}
-
-  static Notifier take(Result<Notifier> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  NotifierPort* port_;
+  explicit Notifier(NotifierPort* port) noexcept : PortOwner(port) {}
 };
 
 }  // namespace sluice

@@ -1,31 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stays in its place when a notifier is moved: the service and the channel.
+// A notifier: its file, and the mailboxes of the listeners that it sees.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <sluice/pattern/events/event_id.hpp>
-#include <sluice/pattern/events/mailbox_notifier.hpp>
-#include <sluice/pattern/options.hpp>
-#include <sluice/pattern/participant.hpp>
+#include <sluice/pattern/events/layout.hpp>
+#include <sluice/pattern/events/options.hpp>
+#include <sluice/pattern/port.hpp>
+#include <sluice/service/peers.hpp>
+#include <sluice/service/port_file.hpp>
 #include <string_view>
 
 namespace sluice {
 
 /// Lives until it is closed. Thread safety: one thread at a time.
-class NotifierPort final : public Participant {
+class NotifierPort final : public Port {
  public:
+  /// Sends `on_leave`, then leaves.
+  ~NotifierPort();
+
   /// Errors: see `Notifier::Notifier`.
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
                                                     const NotifierOptions& options);
 
+  /// Returns the number of listeners reached. Wait-free; system calls only if ports came or went,
+  /// or somebody sleeps.
   std::uint32_t notify(EventId id) noexcept {
     if (is_forked()) [[unlikely]] {
       fail_forked();
       return 0;
     }
-    return channel_->notify(id.value);
+    if (peers_.has_news()) [[unlikely]]
+      look();
+    for (Listener& listener : peers_) listener.mailbox->put(id.value);
+    // seq_cst: pairs with the fence in `Doorbell::arm`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    for (Listener& listener : peers_) listener.mailbox->doorbell.wake(directory());
+    return peers_.present();
   }
 
   void close() noexcept {
@@ -34,14 +48,24 @@ class NotifierPort final : public Participant {
   }
 
   [[nodiscard]] std::uint32_t listeners() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   /// Why the last call failed: what its look, or the last one before it, found.
   [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
-  NotifierPort() noexcept : Participant("notifier") {}
+  struct Listener : Peer {
+    Mailbox* mailbox = nullptr;
+  };
 
-  std::unique_ptr<MailboxNotifier> channel_;
+  NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options);
+
+  Result<void> open();
+  void look() noexcept;
+
+  NotifierOptions options_;
+  PortFile file_;
+  Peers<Listener> peers_;
+  Failure look_failure_;  // why a listener was not reached; of the last look
 };
 
 }  // namespace sluice

@@ -8,8 +8,8 @@
 #include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
 #include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/publish_subscribe/publisher_port.hpp>
 #include <sluice/service/node.hpp>
 #include <span>
@@ -30,7 +30,7 @@ class Published : public Result<std::uint64_t> {
 /// (sluice/containers.hpp), which are filled in place, and destroyed when the slot is used again.
 /// Thread safety: one thread at a time; different publishers are independent.
 template <typename T>
-class Publisher {
+class Publisher : public PortOwner<PublisherPort> {
   static_assert(require_port_payload<T>());
 
  public:
@@ -40,7 +40,7 @@ class Publisher {
   /// no_permission, forked, timed_out, system.
   explicit Publisher(const Node& node, std::string_view service,
                      const PublisherOptions& options = {})
-      : Publisher(take(create(node, service, options))) {}
+      : Publisher(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
                                                 const PublisherOptions& options = {}) noexcept {
@@ -48,16 +48,6 @@ class Publisher {
                                       port_layout<T>(options.heap_bytes), options);
     if (!port) return port.failure();
     return Publisher(*port);
-  }
-
-  Publisher(Publisher&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Publisher& operator=(Publisher&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service. Samples that subscribers hold stay readable.
-  ~Publisher() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
@@ -119,9 +109,6 @@ class Publisher {
   /// What samples of this publisher say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
 
-  /// Why the last loan failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
   template <typename... Args>
   static consteval bool throws_nothing() {
@@ -132,12 +119,7 @@ class Publisher {
     }
   }
 
-  explicit Publisher(PublisherPort* port) noexcept : port_(port) {}
-
-  static Publisher take(Result<Publisher> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
+  explicit Publisher(PublisherPort* port) noexcept : PortOwner(port) {}
 
   template <typename... Args>
   Loan<T> build(const Loaned& loaned, Args&&... args) {
@@ -151,8 +133,6 @@ class Publisher {
       return construct<T>(port_, loaned, std::forward<Args>(args)...);
     }
   }
-
-  PublisherPort* port_;
 };
 
 }  // namespace sluice

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is the same for publishers of every payload type: the service, the channel, and which loans
-// are held.
+// A publisher without its payload type: its file with the slots and the ring, the loans that are
+// held, and the subscribers that it sees.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
-#include <sluice/pattern/publish_subscribe/broadcast_publisher.hpp>
+#include <sluice/pattern/publish_subscribe/layout.hpp>
+#include <sluice/pattern/publish_subscribe/options.hpp>
+#include <sluice/platform/clock.hpp>
+#include <sluice/queue/broadcast_index_queue.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/peers.hpp>
+#include <sluice/service/port_file.hpp>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -20,29 +28,34 @@ namespace sluice {
 /// Thread safety: one thread at a time, except `drop`.
 class PublisherPort final : public HandleOwner {
  public:
-  ~PublisherPort() override = default;
+  ~PublisherPort() override { file_.leave(); }
 
   /// Errors: see `Publisher::Publisher`.
   [[nodiscard]] static Result<PublisherPort*> create(const Node& node, std::string_view service,
                                                      Schema schema, const PayloadLayout& payload,
                                                      const PublisherOptions& options);
 
+  /// Wait-free; system calls only when the service's ports have changed or slots are short.
   [[nodiscard]] Loaned loan() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t cell = cells_.acquire();
-    if (cell == HandleCells::kNone) [[unlikely]]
+    const Cell cell = cells_.acquire();
+    if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
-    if (slots_[cell] != kNoSlot) channel_->give_back(slots_[cell]);  // of a loan that was dropped
-    slots_[cell] = kNoSlot;
-    const std::uint32_t others = lossless_ ? cells_.held() - 1 : 0;
-    if (const Errc error = channel_->acquire(others, slots_[cell]); error != Errc::ok)
-        [[unlikely]] {
-      slots_[cell] = kNoSlot;
-      cells_.withdraw(cell);
-      return {.error = fail_loan(error)};
+    if (slots_[cell] != kNoSlot) give_back(cell);  // of a loan that was dropped
+    if (peers_.has_news()) [[unlikely]] {
+      look();
+    } else {
+      checked_head_ = writer_.published();
     }
-    return {.payload = channel_->payload(slots_[cell]), .cell = cell};
+    if (writer_.published() + other_loans() >= lap_limit_) [[unlikely]] {
+      if (!has_room()) return refuse(cell, Errc::would_block);
+    }
+    if (writer_.free_slots() == 0) [[unlikely]] {
+      if (!find_free()) return refuse(cell, pending_failure_.code);
+    }
+    slots_[cell] = writer_.take_free();
+    return {.payload = pool_.payload(slots_[cell]), .cell = cell};
   }
   /// A slice of `count` elements.
   [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept { return sized(loan(), count); }
@@ -55,37 +68,86 @@ class PublisherPort final : public HandleOwner {
   }
 
   /// Dynamic payloads: what their containers are to allocate from, …
-  [[nodiscard]] Allocator<> allocator() noexcept { return channel_->allocator(); }
+  [[nodiscard]] Allocator<> allocator() noexcept {
+    loaned_on_ = std::this_thread::get_id();
+    return pool_.allocator();
+  }
   /// … and that one is in the slot of `cell` now.
-  void set_built(std::uint32_t cell) noexcept { channel_->set_built(slots_[cell]); }
+  void set_built(Cell cell) noexcept { pool_.set_built(slots_[cell]); }
 
-  /// Publishes what `cell` holds; returns the sequence number.
-  std::uint64_t publish(std::uint32_t cell) noexcept {
+  /// Publishes what `cell` holds; returns the sequence number. Wait-free; a system call only if
+  /// somebody sleeps.
+  std::uint64_t publish(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       abort_with("publish of a loan in a forked child; make a publisher of its own");
-    const std::uint64_t sequence = channel_->publish(slots_[cell]);
+    const std::uint64_t sequence = writer_.publish(slots_[cell]);
+    board().doorbell.wake(directory());  // the fence that this needs is the last step of `publish`
+    // The next payload's line is in the caches of its last readers: ask for it now, not when it is
+    // written.
+    __builtin_prefetch(pool_.payload(writer_.next_free()), 1);
     slots_[cell] = kNoSlot;
     cells_.withdraw(cell);
     return sequence;
   }
 
+  /// Subscribers that miss nothing of what is published from now on, except by being slow. System
+  /// calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
-  [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
+  [[nodiscard]] std::uint32_t slots() const noexcept { return writer_.slots(); }
 
  private:
-  explicit PublisherPort(const PublisherOptions& options)
-      : HandleOwner("publisher", options.max_loans),
-        lossless_(options.delivery == Delivery::lossless),
-        slots_(options.max_loans, kNoSlot) {}
+  struct Subscriber : Peer {
+    BroadcastWriter::Reader reader;
+    operator BroadcastWriter::Reader&() noexcept { return reader; }              // NOLINT
+    operator const BroadcastWriter::Reader&() const noexcept { return reader; }  // NOLINT
+  };
+
+  PublisherPort(std::unique_ptr<Service> service, const PublisherOptions& options);
+
+  Result<void> open(const PayloadLayout& payload);
+  /// Who joined, left or died; then as many slots as are needed now.
+  void look() noexcept;
+  bool look_at_subscribers() noexcept;
+  Result<void> connect(Subscriber& subscriber);
+  void find_row(Subscriber& subscriber) noexcept;
+
+  [[nodiscard]] bool is_lossless() const noexcept {
+    return options_.delivery == Delivery::lossless;
+  }
+  /// How far a subscriber may fall behind.
+  [[nodiscard]] std::uint32_t depth() const noexcept;
+  [[nodiscard]] std::uint32_t ring_capacity() const noexcept;
+  [[nodiscard]] std::uint32_t slots_needed(const PayloadLayout& payload) const noexcept;
+  Result<void> grow();
+  void reclaim() noexcept;
+  bool make_room() noexcept;
+  bool find_free() noexcept;
+  /// Loans beside the one that is being made: they are published without asking for room.
+  [[nodiscard]] std::uint32_t other_loans() const noexcept {
+    return is_lossless() ? cells_.held() - 1 : 0;
+  }
+  bool has_room() noexcept;
 
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
-  Errc fail_loan(Errc code) noexcept;
+  void give_back(Cell cell) noexcept {
+    pool_.clear(slots_[cell]);
+    writer_.give_back(std::exchange(slots_[cell], kNoSlot));
+  }
+  Loaned refuse(Cell cell, Errc why) noexcept;
   Errc fail_too_many() noexcept;
 
-  bool lossless_;
-  std::vector<std::uint32_t> slots_;  // by cell
-  std::unique_ptr<BroadcastPublisher> channel_;
+  PublisherOptions options_;
+  PortFile file_;
+  SlotPool pool_;
+  BroadcastWriter writer_;
+  std::vector<Slot> slots_;  // by cell
+  Peers<Subscriber> peers_;
+  std::thread::id loaned_on_;       // dynamic payloads: the port's thread
+  std::uint64_t checked_head_ = 0;  // published when there was no news
+  std::uint64_t lap_limit_ = UINT64_MAX;
+  Deadline next_look_{std::chrono::nanoseconds{0}};
+  Failure pending_failure_;  // why there may be no slot at the next loan
 };
 
 }  // namespace sluice

@@ -22,14 +22,14 @@ struct ReaderOptions {
 /// Looks at the newest value of a service, in place. Works with writers and with any publisher.
 /// Thread safety: one thread at a time; different readers are independent.
 template <typename T>
-class Reader {
+class Reader : public PortOwner<SubscriberPort> {
   static_assert(require_port_payload<T>());
 
  public:
   /// Joins `service`, or creates it; a writer may come later. System calls. Errors (thrown as
   /// `Error`): as for `Subscriber`.
   explicit Reader(const Node& node, std::string_view service, const ReaderOptions& options = {})
-      : Reader(take(create(node, service, options))) {}
+      : Reader(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Reader> create(const Node& node, std::string_view service,
                                              const ReaderOptions& options = {}) noexcept {
@@ -37,16 +37,6 @@ class Reader {
                                        {.max_borrowed = options.max_borrowed}, true);
     if (!port) return port.failure();
     return Reader(*port);
-  }
-
-  Reader(Reader&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Reader& operator=(Reader&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service once the last value that it handed out is given back.
-  ~Reader() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// The newest value, whether it was read before or not; false if nothing was ever written. Of
@@ -78,18 +68,8 @@ class Reader {
   /// For `WaitSet`.
   [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
 
-  /// Why the last `read` or `wait` failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
-  explicit Reader(SubscriberPort* port) noexcept : port_(port) {}
-
-  static Reader take(Result<Reader> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  SubscriberPort* port_;
+  explicit Reader(SubscriberPort* port) noexcept : PortOwner(port) {}
 };
 
 }  // namespace sluice

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <sluice/core/result.hpp>
-#include <sluice/pattern/options.hpp>
 #include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
@@ -17,7 +17,7 @@ namespace sluice {
 /// Receives the samples of every publisher of a service, in the order in which each published them,
 /// publishers in turn. Thread safety: one thread at a time; different subscribers are independent.
 template <typename T>
-class Subscriber {
+class Subscriber : public PortOwner<SubscriberPort> {
   static_assert(require_port_payload<T>());
 
  public:
@@ -27,23 +27,13 @@ class Subscriber {
   /// forked, timed_out, system.
   explicit Subscriber(const Node& node, std::string_view service,
                       const SubscriberOptions& options = {})
-      : Subscriber(take(create(node, service, options))) {}
+      : Subscriber(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Subscriber> create(const Node& node, std::string_view service,
                                                  const SubscriberOptions& options = {}) noexcept {
     auto port = SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(), options);
     if (!port) return port.failure();
     return Subscriber(*port);
-  }
-
-  Subscriber(Subscriber&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Subscriber& operator=(Subscriber&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service once the last of its samples is given back.
-  ~Subscriber() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// The next sample; does not block. Wait-free; system calls only when ports have come or gone.
@@ -83,18 +73,8 @@ class Subscriber {
   /// For `WaitSet`.
   [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
 
-  /// Why the last `receive`, `wait`, `latest` or `fd` failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
-  explicit Subscriber(SubscriberPort* port) noexcept : port_(port) {}
-
-  static Subscriber take(Result<Subscriber> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  SubscriberPort* port_;
+  explicit Subscriber(SubscriberPort* port) noexcept : PortOwner(port) {}
 };
 
 }  // namespace sluice

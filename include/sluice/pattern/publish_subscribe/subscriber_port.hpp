@@ -1,63 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is the same for subscribers of every payload type: the service, the channel, and which
-// samples are held.
+// A subscriber without its payload type: its file with a row for each publisher, the samples that
+// are held, and the publishers that it reads from, in turn.
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/options.hpp>
-#include <sluice/pattern/publish_subscribe/broadcast_subscriber.hpp>
+#include <sluice/pattern/publish_subscribe/layout.hpp>
+#include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/sample.hpp>
+#include <sluice/queue/broadcast_index_queue.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/peers.hpp>
+#include <sluice/service/port_file.hpp>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
 
 /// Thread safety: one thread at a time, except `drop`.
-class SubscriberPort final : public HandleOwner, public Waitable {
+class SubscriberPort final : public WaitableHandleOwner {
  public:
   using Want = BroadcastReader::Want;
-  ~SubscriberPort() override = default;
+  ~SubscriberPort() override { file_.leave(); }
 
+  /// `keeps_current`: the newest sample stays there to be received again, also when its publisher
+  /// is gone; there is one from the start if anything was published.
   /// Errors: see `Subscriber::Subscriber`.
   [[nodiscard]] static Result<SubscriberPort*> create(const Node& node, std::string_view service,
                                                       Schema schema, const PayloadLayout& payload,
                                                       const SubscriberOptions& options,
                                                       bool keeps_current = false);
 
+  /// The next sample of the publisher whose turn it is. Wait-free; system calls only when ports
+  /// came or went, or a publisher grew.
   [[nodiscard]] Borrowed receive(Want want) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t cell = cells_.acquire();
-    if (cell == HandleCells::kNone) [[unlikely]]
+    const Cell cell = cells_.acquire();
+    if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
-    const auto take = [&] {
-      return want == Want::current ? channel_->take_current(cell) : channel_->take(cell, want);
-    };
-    BroadcastSubscriber::Received received = take();
-    if (received.connection == nullptr && settle_descriptor()) [[unlikely]]
-      received = take();
-    if (received.connection == nullptr) {
+    Borrowed borrowed = take(cell, want);
+    if (borrowed.payload == nullptr && settle_descriptor()) [[unlikely]]
+      borrowed = take(cell, want);
+    if (borrowed.payload == nullptr) {
       cells_.withdraw(cell);
-      return {.error = report(*channel_)};
+      borrowed.error = report(pending_failure_);
     }
-    return {.payload = received.payload.data,
-            .count = received.payload.count,
-            .claim = &received.connection->claim_word(cell),
-            .sequence = received.sequence,
-            .publisher = received.connection->publisher(),
-            .cell = cell};
+    return borrowed;
   }
-
   /// Sleeps until there is something new, at most `timeout`.
   [[nodiscard]] Borrowed wait(Want want, std::chrono::nanoseconds timeout) noexcept;
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return service().board().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   /// The same for who asks instead of taking: settles the descriptor where there is nothing.
   [[nodiscard]] bool is_updated() noexcept {
@@ -65,20 +62,96 @@ class SubscriberPort final : public HandleOwner, public Waitable {
   }
   void look() noexcept override;
 
-  /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
-
-  [[nodiscard]] std::uint64_t lost() const noexcept { return channel_->lost(); }
+  [[nodiscard]] std::uint64_t lost() const noexcept;
   [[nodiscard]] std::uint32_t publishers() noexcept;
 
  private:
-  explicit SubscriberPort(const SubscriberOptions& options)
-      : HandleOwner("subscriber", options.max_borrowed) {}
+  /// Lives until it is gone, drained, and every sample of it was given back.
+  struct Publisher : Peer {
+    BroadcastReader reader;
+    PeerSlots slots;
+    PublisherShape shape{};
+    std::uint64_t incarnation = 0;
+    std::uint64_t row = 0;
+    std::uint32_t depth = 0;
+    bool is_new = true;       // bound in this look, to be started
+    bool is_drained = false;  // not read any more: it is gone or broken
+  };
 
-  void before_close() noexcept override { cut_link(); }
+  SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                 const SubscriberOptions& options, bool keeps_current);
+
+  Result<void> open();
+  void look_at_publishers() noexcept;
+  Result<void> connect(Publisher& publisher);
+  void start(Publisher& publisher) noexcept;
+  Result<std::uint64_t> free_row();
+  [[nodiscard]] BroadcastRow* row(std::uint64_t index) const noexcept;
+
+  /// The next sample for `cell`, which is also the number of the claim. With Want::current: the
+  /// newest sample of the publisher that had something new last, even if it was taken before.
+  [[nodiscard]] Borrowed take(Cell cell, Want want) noexcept {
+    if (peers_.has_news()) [[unlikely]]
+      look_at_publishers();
+    const Want first = want == Want::current ? Want::newest : want;
+    const std::size_t count = peers_.size();
+    for (std::size_t tried = 0; tried < count; ++tried) {
+      if (turn_ >= count) turn_ = 0;
+      Publisher& publisher = peers_[turn_++];
+      if (publisher.is_drained) [[unlikely]]
+        continue;
+      const Borrowed borrowed = take_from(publisher, cell, first);
+      if (borrowed.payload != nullptr) {
+        if (want == Want::current) current_ = &publisher;
+        return borrowed;
+      }
+      if (pending_failure_.code != Errc::ok) [[unlikely]]
+        return {};
+    }
+    if (gone_ != 0) [[unlikely]]
+      drop_drained();
+    if (want != Want::current || current_ == nullptr) return {};
+    return take_from(*current_, cell, want);
+  }
+  [[nodiscard]] Borrowed take_from(Publisher& publisher, Cell cell, Want want) noexcept {
+    const Claim claim{std::uint32_t{cell}};
+    const BroadcastReader::Taken taken =
+        publisher.reader.take(claim, want, [&slots = publisher.slots](Slot slot) {
+          if (const auto* payload = slots.peek(slot)) __builtin_prefetch(payload);
+        });
+    if (taken.slot == kNoSlot) return {};
+    const PeerSlots::Payload payload = publisher.slots.payload(taken.slot);
+    if (payload.data == nullptr) [[unlikely]]
+      return give_up(publisher, claim);
+    claimed_of_[claim] = &publisher;
+    if (publisher.shape.delivery != 0) wake_publisher();
+    return {.payload = payload.data,
+            .count = payload.count,
+            .claim = &publisher.reader.claim_word(claim),
+            .sequence = taken.position,
+            .publisher = publisher.incarnation,
+            .cell = cell};
+  }
+  Borrowed give_up(Publisher& publisher, Claim claim) noexcept;
+  void drop_drained() noexcept;
+  void wake_publisher() noexcept;
+  [[nodiscard]] bool has_samples() const noexcept;
+  [[nodiscard]] bool is_held(const Publisher& publisher) const noexcept;
   Errc fail_too_many() noexcept;
 
-  std::unique_ptr<BroadcastSubscriber> channel_;
+  PayloadLayout payload_;
+  SubscriberOptions options_;
+  bool keeps_current_;
+  PortFile file_;
+  Peers<Publisher> peers_;
+  std::vector<bool> row_used_;
+  std::vector<const Publisher*> claimed_of_;  // by claim
+  Publisher* current_ = nullptr;              // the one that had something new last
+  std::size_t turn_ = 0;
+  std::uint32_t gone_ = 0;         // publishers that left or died
+  std::uint64_t lost_before_ = 0;  // of publishers that are no more
+  bool has_looked_ = false;
+  Failure pending_failure_;  // found by a look or a take, and not reported yet
 };
 
 }  // namespace sluice

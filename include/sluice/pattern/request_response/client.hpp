@@ -8,9 +8,9 @@
 #include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/request_response/client_port.hpp>
+#include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/pending.hpp>
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
@@ -23,10 +23,12 @@ namespace sluice {
 
 /// Sends requests of type `Q` to every server of a service, and receives their responses, of type
 /// `R`; each `T`, a trivially copyable type without pointers, or `T[]`, slices of them.
-/// A request that no server has waits until one comes. Thread safety: one thread at a time;
+/// A request that no server has waits until one comes. Leaves the service once it is destroyed and
+/// the last of its requests and responses is given back. `last_failure()`: that of its pending
+/// requests, too. Thread safety: one thread at a time;
 /// different clients are independent.
 template <typename Q, typename R>
-class Client {
+class Client : public PortOwner<ClientPort> {
   static_assert(require_message<Q>());
   static_assert(require_message<R>());
 
@@ -36,7 +38,7 @@ class Client {
   /// corrupted, too_many_ports (1024 clients), no_memory, no_address_space, no_permission, forked,
   /// timed_out, system.
   explicit Client(const Node& node, std::string_view service, const ClientOptions& options = {})
-      : Client(take(create(node, service, options))) {}
+      : Client(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Client> create(const Node& node, std::string_view service,
                                              const ClientOptions& options = {}) noexcept {
@@ -44,16 +46,6 @@ class Client {
                                    port_layout<Q>(options.heap_bytes), port_layout<R>(), options);
     if (!port) return port.failure();
     return Client(*port);
-  }
-
-  Client(Client&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Client& operator=(Client&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service once the last of its requests and responses is given back.
-  ~Client() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// A request to write: `Q{args…}`, or left as it is in memory without arguments. Of slices:
@@ -110,19 +102,10 @@ class Client {
   /// wait. System calls.
   [[nodiscard]] std::uint32_t servers() noexcept { return port_->servers(); }
 
-  /// Why the last call of this client, or of one of its pending requests, failed, in words and
-  /// numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
-  explicit Client(ClientPort* port) noexcept : port_(port) {}
+  explicit Client(ClientPort* port) noexcept : PortOwner(port) {}
 
-  static Client take(Result<Client> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  Pending<R> send_cell(std::uint32_t cell) noexcept {
+  Pending<R> send_cell(Cell cell) noexcept {
     const std::uint64_t number = port_->send(cell);
     return Pending<R>(port_, cell, number);
   }
@@ -134,8 +117,6 @@ class Client {
     }
     return response;
   }
-
-  ClientPort* port_;
 };
 
 }  // namespace sluice

@@ -1,28 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is the same for clients of all types: the service, the channel, and which requests and
-// responses are held. Cell i stands for the request in slot i, as a loan and then as a pending one;
-// the cells behind these stand for responses.
+// A client without its payload types: its file with the requests, which requests and responses are
+// held, and the servers that it sends them to. Cell i stands for the request in slot i, as a loan
+// and then as a pending one; cell max_pending + c for the response that claim c holds.
+//
+// A request goes to every server that is there; one that nobody took waits for a server to come. It
+// is over when each server that it went to has ended it, or is gone.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
-#include <sluice/pattern/request_response/client_channel.hpp>
+#include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/pattern/request_response/options.hpp>
+#include <sluice/pattern/request_response/request_fate.hpp>
+#include <sluice/pattern/request_response/server_peer.hpp>
 #include <sluice/pattern/sample.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/peers.hpp>
+#include <sluice/service/port_file.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace sluice {
 
-/// Thread safety: one thread at a time, except `drop` and `abandon`.
+/// Thread safety: one thread at a time, except `drop`, `wanted` and `announce_abandoned`.
 class ClientPort final : public HandleOwner {
  public:
-  ~ClientPort() override = default;
+  /// What has become of a request.
+  enum class Outcome : std::uint8_t {
+    waiting,  ///< no server has it
+    open,     ///< responses may come, or are there
+    ended,    ///< all is taken, and at least one server ended it
+    failed,   ///< all is taken, and no server lived to end it
+  };
+
+  ~ClientPort() override { file_.leave(); }
 
   /// Errors: see `Client::Client`.
   [[nodiscard]] static Result<ClientPort*> create(const Node& node, std::string_view service,
@@ -31,79 +50,77 @@ class ClientPort final : public HandleOwner {
                                                   const PayloadLayout& response,
                                                   const ClientOptions& options);
 
+  /// Takes a slot whose last request is over. Wait-free, unless there is none.
   [[nodiscard]] Loaned loan() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    std::uint32_t slot = 0;
-    if (!channel_->acquire(slot)) [[unlikely]]
+    if (free_.empty() && !collect()) [[unlikely]]
       return {.error = fail_too_many_requests()};
-    (void)cells_.acquire(slot, slot + 1);  // its last handle is gone
-    return {.payload = channel_->payload(slot), .cell = slot};
+    const Slot slot = free_.back();
+    free_.pop_back();
+    exchanges_[slot].is_sent = false;
+    busy_.push(slot);
+    const Cell cell(slot);
+    (void)cells_.acquire(cell, cell + 1);  // its last handle is gone
+    return {.payload = pool_.payload(slot), .cell = cell};
   }
   /// A slice of `count` elements.
   [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
 
-  /// Sends the request of `cell`; returns its number. The cell goes on as that of a pending one.
-  std::uint64_t send(std::uint32_t cell) noexcept {
-    if (is_forked()) [[unlikely]]
-      abort_with("send of a loan in a forked child; make a client of its own");
-    return channel_->send(cell);
-  }
+  /// Sends the request of `cell` to every server; returns its number, from 1. The cell goes on as
+  /// that of a pending one. Wait-free; system calls only if somebody sleeps, or ports came or went.
+  std::uint64_t send(Cell cell) noexcept;
 
   /// The next response to the pending request of `cell`. `may_wait`: whether its server may wait
   /// for room, as far as can be seen.
-  [[nodiscard]] Borrowed receive(std::uint32_t cell, bool& may_wait) noexcept {
+  [[nodiscard]] Borrowed receive(Cell cell, bool& may_wait) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t response = cells_.acquire(requests_, cells_.count());
-    if (response == HandleCells::kNone) [[unlikely]]
+    const Cell response = cells_.acquire(options_.max_pending, cells_.count());
+    if (response == kNoCell) [[unlikely]]
       return {.error = fail_too_many_responses()};
-    ClientChannel::Received received = channel_->take(cell, response - requests_);
-    if (received.payload.data == nullptr && waitables_[cell]->settle()) [[unlikely]]
-      received = channel_->take(cell, response - requests_);
-    if (received.payload.data == nullptr) {
+    const Claim claim = response - options_.max_pending;
+    Borrowed borrowed = take(Slot(cell), claim, may_wait);
+    if (borrowed.payload == nullptr && waitables_[cell]->settle()) [[unlikely]]
+      borrowed = take(Slot(cell), claim, may_wait);
+    if (borrowed.payload == nullptr) {
       cells_.withdraw(response);
-      return {.error = report(*channel_)};
+      return {.error = report(pending_failure_)};
     }
-    may_wait = !received.is_last;
-    return {.payload = received.payload.data,
-            .count = received.payload.count,
-            .claim = received.claim,
-            .sequence = received.sequence,
-            .publisher = received.server,
-            .cell = response};
+    borrowed.cell = response;
+    return borrowed;
   }
   /// Sleeps until there is one, or there will be none, at most `timeout`.
-  [[nodiscard]] Borrowed wait(std::uint32_t cell, std::chrono::nanoseconds timeout,
-                              bool& may_wait) noexcept;
+  [[nodiscard]] Borrowed wait(Cell cell, std::chrono::nanoseconds timeout, bool& may_wait) noexcept;
 
   /// What has become of the pending request of `cell`.
-  [[nodiscard]] ClientChannel::Outcome outcome(std::uint32_t cell) noexcept;
-  /// Why it failed, where it did; otherwise ok.
-  [[nodiscard]] Errc error_of(std::uint32_t cell) noexcept;
+  [[nodiscard]] Outcome outcome(Cell cell) noexcept;
+  /// Why it failed, where it did: peer_died, or what was wrong with the server. Otherwise ok.
+  [[nodiscard]] Errc error_of(Cell cell) noexcept;
   /// A request that was answered by nobody.
   [[nodiscard]] Errc fail_unanswered() noexcept;
 
-  /// The word that says that responses to the request of `cell` are wanted.
-  [[nodiscard]] std::atomic<std::uint64_t>& wanted(std::uint32_t cell) const noexcept {
-    return channel_->wanted(cell);
+  /// The word to set to 0 when responses to the request of `cell` are not wanted any more.
+  [[nodiscard]] std::atomic<std::uint64_t>& wanted(Cell cell) const noexcept {
+    return wanted_[cell];
   }
   /// After that word was cleared: a server may sleep for room. Any thread.
   void announce_abandoned() noexcept;
   /// For wait sets. Stays where it is while the request is pending.
-  [[nodiscard]] Waitable& waitable(std::uint32_t cell) noexcept { return *waitables_[cell]; }
+  [[nodiscard]] Waitable& waitable(Cell cell) noexcept { return *waitables_[cell]; }
   /// See `Subscriber::fd`.
-  [[nodiscard]] int fd(std::uint32_t cell) noexcept { return descriptor_of(*waitables_[cell]); }
+  [[nodiscard]] int fd(Cell cell) noexcept { return descriptor_of(*waitables_[cell]); }
   /// Nobody can wait for the request of `cell` any more.
-  void cut_link(std::uint32_t cell) noexcept { waitables_[cell]->cut(); }
+  void cut_link(Cell cell) noexcept { waitables_[cell]->cut(); }
 
+  /// Servers that get what is sent now. System calls.
   [[nodiscard]] std::uint32_t servers() noexcept;
 
  private:
   /// A pending request, as a wait set sees it.
   class PendingRequest final : public Waitable {
    public:
-    PendingRequest(ClientPort& port, std::uint32_t cell) noexcept : port_(port), cell_(cell) {}
+    PendingRequest(ClientPort& port, Slot slot) noexcept : port_(port), slot_(slot) {}
     [[nodiscard]] Doorbell& doorbell() noexcept override;
     [[nodiscard]] const Directory& pipes() const noexcept override;
     [[nodiscard]] mode_t pipe_mode() const noexcept override;
@@ -114,19 +131,89 @@ class ClientPort final : public HandleOwner {
 
    private:
     ClientPort& port_;
-    std::uint32_t cell_;
+    Slot slot_;
   };
 
-  explicit ClientPort(const ClientOptions& options)
-      : HandleOwner("client", options.max_pending + options.max_borrowed),
-        requests_(options.max_pending) {}
+  ClientPort(std::unique_ptr<Service> service, const PayloadLayout& response,
+             const ClientOptions& options);
+
+  Result<void> open(const PayloadLayout& request);
+
+  /// Takes the next response to the request in `slot`, and holds it in claim `claim`, which must be
+  /// clear. Servers in turn. Wait-free; system calls only when ports came or went, a server grew,
+  /// or nothing came for long.
+  [[nodiscard]] Borrowed take(Slot slot, Claim claim, bool& may_wait) noexcept {
+    follow_changes();
+    Exchange& exchange = exchanges_[slot];
+    const std::size_t count = peers_.size();
+    for (std::size_t tried = 0; tried < count; ++tried) {
+      if (exchange.turn >= count) exchange.turn = 0;
+      ServerPeer& server = peers_[exchange.turn++];
+      if (!server.is_open(slot, exchange)) continue;
+      if (const auto response = server.front(slot)) {
+        return take_from(server, slot, *response, claim, may_wait);
+      }
+      settle(server, slot);
+    }
+    if (owes_wake_) wake();
+    if (exchange.silence.is_long()) [[unlikely]]
+      look();
+    if (gone_ != 0) [[unlikely]]
+      drop_gone();
+    return {};
+  }
+  Borrowed take_from(ServerPeer& server, Slot slot, Slot response, Claim claim,
+                     bool& may_wait) noexcept;
+
+  /// Looks into the directory if ports came or went.
+  void follow_changes() noexcept {
+    if (peers_.has_news()) [[unlikely]]
+      look();
+  }
+  /// Who joined, left or died. System calls.
+  void look() noexcept;
+  Result<void> connect(ServerPeer& server);
+  Result<void> meet(ServerPeer& server) noexcept;
+  void give_up(ServerPeer& server, const Failure& failure) noexcept;
+  void drop_gone() noexcept;
+  [[nodiscard]] bool is_done_with(const ServerPeer& server) const noexcept;
+  [[nodiscard]] std::uint32_t present_servers() const noexcept;
+
+  void deliver(ServerPeer& server, Slot slot) noexcept;
+  void deliver_if_waiting(Slot slot) noexcept;
+  void settle(ServerPeer& server, Slot slot) noexcept;
+  [[nodiscard]] RequestFate fate_of(const ServerPeer& server, Slot slot) const noexcept;
+  [[nodiscard]] Outcome outcome_now(Slot slot) noexcept;
+  [[nodiscard]] bool is_ready(Slot slot) noexcept;
+  bool is_over(Slot slot) noexcept;
+  bool collect() noexcept;
+  void collect_all() noexcept;
+  bool collect_one() noexcept;
+  /// Requests that the user has dropped, and a server has not.
+  [[nodiscard]] std::uint32_t abandoned() const noexcept;
+  void wake() noexcept;
+  [[nodiscard]] std::atomic<std::uint64_t>* words_of(const ServerPeer& server,
+                                                     std::uint64_t offset) const noexcept;
 
   Errc fail_too_many_requests() noexcept;
   Errc fail_too_many_responses() noexcept;
 
-  std::uint32_t requests_;  // cells that stand for requests
-  std::unique_ptr<ClientChannel> channel_;
+  ClientOptions options_;
+  PayloadLayout response_;
+  ClientRow shape_;
+  PortFile file_;
+  SlotPool pool_;
+  std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
+  std::uint64_t sent_ = 0;                        // number of the last request
+  bool owes_wake_ = false;           // a response was taken, and nobody was woken for it
+  std::vector<Exchange> exchanges_;  // by slot
+  std::vector<Slot> free_;           // the one that became free last is at the end
+  BusySlots busy_;
+  Peers<ServerPeer> peers_;
+  std::vector<const ServerPeer*> claimed_by_;               // by claim
   std::vector<std::unique_ptr<PendingRequest>> waitables_;  // by slot
+  std::uint32_t gone_ = 0;                                  // servers that are gone
+  Failure pending_failure_;                                 // what a look or a take has found
 };
 
 }  // namespace sluice

@@ -13,7 +13,7 @@ namespace sluice {
 class PendingBase {
  public:
   PendingBase() = default;
-  PendingBase(ClientPort* owner, std::uint32_t cell, std::uint64_t number) noexcept
+  PendingBase(ClientPort* owner, Cell cell, std::uint64_t number) noexcept
       : owner_(owner), cell_(cell), number_(number), error_(Errc::ok) {}
   explicit PendingBase(Errc error) noexcept : error_(error) {}
   PendingBase(PendingBase&& other) noexcept
@@ -47,11 +47,11 @@ class PendingBase {
   /// Whether all responses were taken and nothing more will come: each server that had the request
   /// has ended it or is gone, and at least one has ended it.
   [[nodiscard]] bool finished() const noexcept {
-    return owner_ != nullptr && owner_->outcome(cell_) == ClientChannel::Outcome::ended;
+    return owner_ != nullptr && owner_->outcome(cell_) == ClientPort::Outcome::ended;
   }
   /// Whether a server has the request, or had it; until then it waits for one.
   [[nodiscard]] bool delivered() const noexcept {
-    return owner_ != nullptr && owner_->outcome(cell_) != ClientChannel::Outcome::waiting;
+    return owner_ != nullptr && owner_->outcome(cell_) != ClientPort::Outcome::waiting;
   }
   /// Counts the requests of this client from 1.
   [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
@@ -81,7 +81,7 @@ class PendingBase {
 
  protected:
   ClientPort* owner_ = nullptr;
-  std::uint32_t cell_ = 0;
+  Cell cell_;
   std::uint64_t number_ = 0;
   bool may_wait_ = true;  // a server, for room for its next response
   Errc error_ = Errc::closed;

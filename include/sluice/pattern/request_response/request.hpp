@@ -45,9 +45,7 @@ class RequestBase {
   }
   ~RequestBase() { reset(); }
 
-  [[nodiscard]] explicit operator bool() const noexcept {
-    return taken_.request.payload.data != nullptr;
-  }
+  [[nodiscard]] explicit operator bool() const noexcept { return taken_.payload != nullptr; }
   /// Why there is no request: ok (nothing there yet), timed_out, too_many_borrowed, forked,
   /// corrupted or version_mismatch (a client that cannot be read), closed (moved from or reset).
   [[nodiscard]] Errc error() const noexcept { return taken_.error; }
@@ -55,21 +53,19 @@ class RequestBase {
   /// Whether nobody wants responses any more: the client has dropped the request, or is gone. Any
   /// thread; a system call at most every 100 ms. Precondition, here and below: holds a request.
   [[nodiscard]] bool abandoned() noexcept {
-    if (is_dead_ || owner_->is_forked() || ServerChannel::is_abandoned(taken_.request)) return true;
-    if (silence_.is_long()) is_dead_ = ServerChannel::is_abandoned_or_dead(taken_.request);
+    if (is_dead_ || owner_->is_forked() || ServerPort::is_abandoned(taken_)) return true;
+    if (silence_.is_long()) is_dead_ = ServerPort::is_abandoned_or_dead(taken_);
     return is_dead_;
   }
   /// The client counts its requests from 1.
-  [[nodiscard]] std::uint64_t number() const noexcept { return taken_.request.number; }
+  [[nodiscard]] std::uint64_t number() const noexcept { return taken_.number; }
   /// Tells the service's clients apart.
-  [[nodiscard]] std::uint64_t client() const noexcept {
-    return ServerChannel::client(taken_.request);
-  }
+  [[nodiscard]] std::uint64_t client() const noexcept { return ServerPort::client(taken_); }
 
   /// Ends the stream of responses and gives the request's memory back to the client. Wait-free; a
   /// system call only if somebody sleeps.
   void reset() noexcept {
-    if (taken_.request.payload.data == nullptr) return;
+    if (taken_.payload == nullptr) return;
     owner_->end(std::exchange(taken_, {.error = Errc::closed}));
   }
 
@@ -89,9 +85,7 @@ class RequestPayload : public RequestBase {
   using RequestBase::RequestBase;
 
   /// Precondition, here and below: holds a request.
-  [[nodiscard]] const Q* get() const noexcept {
-    return reinterpret_cast<const Q*>(taken_.request.payload.data);
-  }
+  [[nodiscard]] const Q* get() const noexcept { return reinterpret_cast<const Q*>(taken_.payload); }
   [[nodiscard]] const Q& operator*() const noexcept { return *get(); }
   [[nodiscard]] const Q* operator->() const noexcept { return get(); }
 };
@@ -104,9 +98,9 @@ class RequestPayload<Q[]> : public RequestBase {
 
   /// Precondition, here and below: holds a request; its slice may be empty.
   [[nodiscard]] const Q* data() const noexcept {
-    return reinterpret_cast<const Q*>(taken_.request.payload.data);
+    return reinterpret_cast<const Q*>(taken_.payload);
   }
-  [[nodiscard]] std::size_t size() const noexcept { return taken_.request.payload.count; }
+  [[nodiscard]] std::size_t size() const noexcept { return taken_.count; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] const Q* begin() const noexcept { return data(); }
   [[nodiscard]] const Q* end() const noexcept { return data() + size(); }

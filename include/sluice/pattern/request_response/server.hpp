@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <sluice/core/result.hpp>
-#include <sluice/pattern/options.hpp>
 #include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
 #include <sluice/service/node.hpp>
@@ -17,9 +17,12 @@ namespace sluice {
 /// Receives the requests of every client of a service, of type `Q`, and answers them with responses
 /// of type `R`; each `T`, a trivially copyable type without pointers, or `T[]`, slices of them.
 /// Clients are served in turn, each in the order in which it sent. Of several servers, each
-/// receives every request. Thread safety: one thread at a time; different servers are independent.
+/// receives every request. One that is destroyed takes no more requests, and leaves the service
+/// once the last of those that it has taken, and the last loan, is given back; what it has sent
+/// stays readable. `last_failure()`: that of its requests, too. Thread safety: one thread at a
+/// time; different servers are independent.
 template <typename Q, typename R>
-class Server {
+class Server : public PortOwner<ServerPort> {
   static_assert(require_message<Q>());
   static_assert(require_message<R>());
 
@@ -29,7 +32,7 @@ class Server {
   /// corrupted, too_many_ports (1024 servers), no_memory, no_address_space, no_permission, forked,
   /// timed_out, system.
   explicit Server(const Node& node, std::string_view service, const ServerOptions& options = {})
-      : Server(take(create(node, service, options))) {}
+      : Server(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Server> create(const Node& node, std::string_view service,
                                              const ServerOptions& options = {}) noexcept {
@@ -37,17 +40,6 @@ class Server {
                                    port_layout<Q>(), port_layout<R>(options.heap_bytes), options);
     if (!port) return port.failure();
     return Server(*port);
-  }
-
-  Server(Server&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Server& operator=(Server&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Takes no more requests, and leaves the service once the last of those that it has taken, and
-  /// the last loan, is given back. What it has sent stays readable.
-  ~Server() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// The next request; does not block. Wait-free; system calls only when ports have come or gone.
@@ -72,18 +64,8 @@ class Server {
   /// As `Subscriber::fd`: readable when there may be a request.
   [[nodiscard]] int fd() noexcept { return port_->fd(); }
 
-  /// Why the last call of this server, or of one of its requests, failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
-  explicit Server(ServerPort* port) noexcept : port_(port) {}
-
-  static Server take(Result<Server> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  ServerPort* port_;
+  explicit Server(ServerPort* port) noexcept : PortOwner(port) {}
 };
 
 }  // namespace sluice

@@ -1,35 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is the same for servers of all types: the service, the channel, and which requests and loans
-// of responses are held.
+// A server without its payload types: its file with the responses, which requests and loans of
+// responses are held, and the clients that it serves in turn. Cell r stands for a request that was
+// taken, cell max_requests + l for loan l of a response.
+//
+// A response's slot is in use while the response is in a lane, and then while a claim of that
+// client names it. A client that is gone uses none.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
+#include <sluice/pattern/request_response/client_peer.hpp>
+#include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request_fate.hpp>
-#include <sluice/pattern/request_response/server_channel.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/peers.hpp>
+#include <sluice/service/port_file.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace sluice {
 
-/// A request as a server hands it out.
+/// A request that was taken, as a server hands it out.
 struct Taken {
-  ServerChannel::Request request = {};  ///< no payload: none
-  std::uint32_t cell = 0;
+  const std::byte* payload = nullptr;  ///< null: none
+  std::uint64_t count = 1;             ///< elements of a slice
+  ClientPeer* client = nullptr;
+  std::uint64_t number = 0;  ///< the client counts its requests from 1
+  std::uint64_t ticket = 0;  ///< this server counts those that it took from 1
+  /// For `end_request`, on any thread.
+  std::atomic<std::uint64_t>* done = nullptr;
+  Slot slot = 0;  ///< the client's
+  Cell cell = 0;
   Errc error = Errc::ok;
 };
 
-/// Thread safety: one thread at a time, except `drop` and `end`.
-class ServerPort final : public HandleOwner, public Waitable {
+/// Thread safety: one thread at a time, except `drop`, `end` and what says so.
+class ServerPort final : public WaitableHandleOwner {
  public:
-  ~ServerPort() override = default;
+  ~ServerPort() override { file_.leave(); }
 
   /// Errors: see `Server::Server`.
   [[nodiscard]] static Result<ServerPort*> create(const Node& node, std::string_view service,
@@ -38,58 +55,58 @@ class ServerPort final : public HandleOwner, public Waitable {
                                                   const PayloadLayout& response,
                                                   const ServerOptions& options);
 
+  /// The next request of the client whose turn it is. Wait-free; system calls only when ports came
+  /// or went, or a client's file grew.
   [[nodiscard]] Taken receive() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t cell = cells_.acquire(0, requests_);
-    if (cell == HandleCells::kNone) [[unlikely]]
+    const Cell cell = cells_.acquire(0, options_.max_requests);
+    if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many_requests()};
-    const ServerChannel::Request* request = &channel_->take(cell);
-    if (request->payload.data == nullptr && settle_descriptor()) [[unlikely]]
-      request = &channel_->take(cell);
-    if (request->payload.data == nullptr) {
+    if (!take(cell) && !(settle_descriptor() && take(cell))) {
       cells_.withdraw(cell);
-      return {.error = report(*channel_)};
+      return {.error = report(pending_failure_)};
     }
-    return {.request = *request, .cell = cell};
+    return requests_[cell];
   }
   /// Sleeps until there is one, at most `timeout`.
   [[nodiscard]] Taken wait(std::chrono::nanoseconds timeout) noexcept;
 
-  /// A response to the request of `cell`.
-  [[nodiscard]] Loaned loan(std::uint32_t cell) noexcept {
+  /// Room for a response to the request of `cell`. Wait-free; system calls only when ports came or
+  /// went, or memory is short.
+  [[nodiscard]] Loaned loan(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t handle = cells_.acquire(requests_, cells_.count());
-    if (handle == HandleCells::kNone) [[unlikely]]
+    const Cell handle = cells_.acquire(options_.max_requests, cells_.count());
+    if (handle == kNoCell) [[unlikely]]
       return {.error = fail_too_many_loans()};
-    std::uint32_t& slot = slots_[handle - requests_];
-    if (slot != kNoSlot) channel_->give_back(slot);  // of a loan that was dropped
-    slot = kNoSlot;
-    if (const Errc error = channel_->acquire(cell, handle - requests_, slot); error != Errc::ok)
-        [[unlikely]] {
+    HeldLoan& loan = loan_of(handle);
+    if (loan.slot != kNoSlot) give_back(loan.slot);  // of a loan that was dropped
+    loan.slot = kNoSlot;
+    if (const Errc error = acquire(cell, loan); error != Errc::ok) [[unlikely]] {
       cells_.withdraw(handle);
       return {.error = fail_loan(error)};
     }
-    return {.payload = channel_->payload(slot), .cell = handle};
+    return {.payload = pool_.payload(loan.slot), .cell = handle};
   }
   /// A slice of `count` elements.
-  [[nodiscard]] Loaned loan_slice(std::uint32_t cell, std::uint64_t count) noexcept {
+  [[nodiscard]] Loaned loan_slice(Cell cell, std::uint64_t count) noexcept {
     return sized(loan(cell), count);
   }
   /// Waits for room, at most `timeout`.
-  [[nodiscard]] Loaned loan_for(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept;
-  [[nodiscard]] Loaned loan_slice_for(std::uint32_t cell, std::chrono::nanoseconds timeout,
+  [[nodiscard]] Loaned loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] Loaned loan_slice_for(Cell cell, std::chrono::nanoseconds timeout,
                                       std::uint64_t count) noexcept {
     return sized(loan_for(cell, timeout), count);
   }
 
-  /// Sends what the loan of `handle` holds as a response to the request of `cell`.
-  void respond(std::uint32_t cell, std::uint32_t handle) noexcept {
-    if (is_forked() || !channel_->is_for(handle - requests_, cell)) [[unlikely]]
+  /// Sends what the loan of `handle` holds as a response to the request of `cell`. Wait-free; a
+  /// system call only if somebody sleeps.
+  void respond(Cell cell, Cell handle) noexcept {
+    HeldLoan& loan = loan_of(handle);
+    if (is_forked() || !is_for(loan, cell)) [[unlikely]]
       refuse_response();
-    channel_->respond(cell, slots_[handle - requests_]);
-    slots_[handle - requests_] = kNoSlot;
+    send(requests_[cell], std::exchange(loan.slot, kNoSlot));
     cells_.withdraw(handle);
   }
 
@@ -97,43 +114,132 @@ class ServerPort final : public HandleOwner, public Waitable {
   void end(const Taken& taken) noexcept {
     if (is_forked()) [[unlikely]]
       return;  // the parent's
-    end_request(*taken.request.done, taken.request.number);
-    channel_->wake();
+    end_request(*taken.done, taken.number);
+    wake();
     drop(taken.cell);
   }
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return service().board().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
+  /// Whether nobody wants responses any more, as far as this process knows. Any thread.
+  [[nodiscard]] static bool is_abandoned(const Taken& request) noexcept;
+  /// The same, after a look whether the client lives. Any thread; a system call.
+  [[nodiscard]] static bool is_abandoned_or_dead(const Taken& request) noexcept;
+  /// The client's incarnation.
+  [[nodiscard]] static std::uint64_t client(const Taken& request) noexcept {
+    return request.client->incarnation;
+  }
+
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
-  /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
-
+  /// Clients that this server is connected with. System calls.
   [[nodiscard]] std::uint32_t clients() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return channel_->incarnation(); }
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   /// Slots for responses that exist.
-  [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
+  [[nodiscard]] std::uint32_t slots() const noexcept { return pool_.size(); }
 
  private:
-  explicit ServerPort(const ServerOptions& options)
-      : HandleOwner("server", options.max_requests + options.max_loans),
-        requests_(options.max_requests),
-        slots_(options.max_loans, kNoSlot) {}
+  /// A loan, and the request that it is for.
+  struct HeldLoan {
+    Slot slot = kNoSlot;
+    Cell cell;
+    std::uint64_t ticket = 0;
+  };
 
-  static constexpr std::uint32_t kNoSlot = UINT32_MAX;
+  ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+             const ServerOptions& options);
 
+  Result<void> open(const PayloadLayout& response);
   void before_close() noexcept override;
+  void leave() noexcept;
+
+  [[nodiscard]] bool take(Cell cell) noexcept {
+    follow_changes();
+    const std::size_t count = peers_.size();
+    for (std::size_t tried = 0; tried < count; ++tried) {
+      if (turn_ >= count) turn_ = 0;
+      ClientPeer& client = peers_[turn_++];
+      if (!client.requests) continue;
+      if (const auto slot = client.requests->front()) return take_from(client, *slot, cell);
+      if (client.requests->broken()) [[unlikely]]
+        give_up(client, broken(client, "has a queue of requests that cannot be"));
+    }
+    if (gone_ != 0) [[unlikely]]
+      drop_gone();
+    return false;
+  }
+  bool take_from(ClientPeer& client, Slot slot, Cell cell) noexcept;
+  [[nodiscard]] bool has_new() const noexcept;
+
+  [[nodiscard]] HeldLoan& loan_of(Cell handle) noexcept {
+    return loans_[handle - options_.max_requests];
+  }
+  [[nodiscard]] bool is_for(const HeldLoan& loan, Cell cell) const noexcept {
+    return loan.cell == cell && loan.ticket == requests_[cell].ticket;
+  }
+  /// A slot for `loan`, which is then for the request of `cell`. Returns ok, would_block,
+  /// abandoned, or why there is no slot, with `pending_failure_`.
+  [[nodiscard]] Errc acquire(Cell cell, HeldLoan& loan) noexcept;
+  [[nodiscard]] std::uint32_t loans_for(Cell cell, const HeldLoan* but) const noexcept;
+  bool has_room(Cell cell, const HeldLoan* loan) noexcept;
+  void send(const Taken& request, Slot slot) noexcept;
+  void give_back(Slot slot) noexcept {
+    pool_.clear(slot);
+    free_.push_back(slot);
+  }
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
+  /// After a change that others may sleep for. Any thread.
+  void wake() noexcept {
+    // seq_cst: pairs with the fence of a client that arms the doorbell and then looks at its lanes.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    board().doorbell.wake(directory());
+  }
+
+  /// Looks into the directory if ports came or went.
+  void follow_changes() noexcept {
+    if (peers_.has_news()) [[unlikely]]
+      look_at_clients();
+  }
+  /// Who joined, left or died. System calls.
+  void look_at_clients() noexcept;
+  Result<void> prepare(ClientPeer& client);
+  Result<void> meet(ClientPeer& client) noexcept;
+  Result<void> connect(ClientPeer& client);
+  void depart(ClientPeer& client) noexcept;
+  void give_up(ClientPeer& client, const Failure& failure) noexcept;
+  void drop_gone() noexcept;
+  [[nodiscard]] bool is_held(const ClientPeer& client) const noexcept;
+
+  void pass(ClientPeer& client, Lane& lane) noexcept;
+  bool find_free() noexcept;
+  void reclaim() noexcept;
+  void reclaim(ClientPeer& client) noexcept;
+  void reclaim_all(ClientPeer& client) noexcept;
+  [[nodiscard]] std::uint64_t slots_needed(bool at_once) const noexcept;
+  Result<void> grow_to(std::uint64_t slots);
+  [[nodiscard]] std::atomic<std::uint64_t>& word_of(const ClientPeer& client,
+                                                    std::uint64_t offset) const noexcept;
+
   [[noreturn]] static void refuse_response() noexcept;
   Errc fail_loan(Errc code) noexcept;
   Errc fail_too_many_requests() noexcept;
   Errc fail_too_many_loans() noexcept;
 
-  std::uint32_t requests_;            // cells that stand for requests; the others for loans
-  std::vector<std::uint32_t> slots_;  // by loan
-  std::unique_ptr<ServerChannel> channel_;
+  ServerOptions options_;  // the depth is a power of two
+  PayloadLayout request_;
+  PortFile file_;
+  SlotPool pool_;
+  Peers<ClientPeer> peers_;
+  std::size_t turn_ = 0;
+  std::uint64_t tickets_ = 0;
+  std::vector<Taken> requests_;       // by cell
+  std::vector<HeldLoan> loans_;       // by cell - max_requests
+  std::vector<Slot> free_;            // the one that became free last is at the end
+  std::vector<std::uint64_t> marks_;  // by slot: look in which it was last seen claimed
+  std::uint64_t looks_ = 0;           // for claims
+  std::uint32_t gone_ = 0;            // clients that are gone
+  bool has_met_ = false;              // a client in this look for clients
+  bool is_leaving_ = false;
+  Failure pending_failure_;  // what a look or a take has found
 };
 
 }  // namespace sluice

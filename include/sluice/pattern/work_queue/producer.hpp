@@ -8,8 +8,8 @@
 #include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
 #include <sluice/pattern/payload.hpp>
+#include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/producer_port.hpp>
 #include <sluice/service/node.hpp>
 #include <span>
@@ -36,9 +36,10 @@ class Pushed {
 /// Puts jobs into the queue of a service, each of which goes to one of its workers: payloads of
 /// `T`, any trivially copyable type without pointers; or of `T[]`, slices of as many `T` as each
 /// loan asks for. A job is there as long as somebody is in the service, also when its producer has
-/// left or died. Thread safety: one thread at a time; different producers are independent.
+/// left or died. If nobody is in the service any more, it ends, and its jobs with it: see
+/// `wait_until_done`. Thread safety: one thread at a time; different producers are independent.
 template <typename T>
-class Producer {
+class Producer : public PortOwner<ProducerPort> {
   static_assert(require_message<T>());
 
  public:
@@ -47,7 +48,7 @@ class Producer {
   /// service has), type_mismatch, version_mismatch, corrupted, too_many_ports (1024 producers),
   /// no_memory, no_address_space, no_permission, forked, timed_out, system.
   explicit Producer(const Node& node, std::string_view service, const ProducerOptions& options = {})
-      : Producer(take(create(node, service, options))) {}
+      : Producer(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Producer> create(const Node& node, std::string_view service,
                                                const ProducerOptions& options = {}) noexcept {
@@ -57,17 +58,6 @@ class Producer {
     return Producer(*port);
   }
 
-  Producer(Producer&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Producer& operator=(Producer&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service. Jobs in the queue stay there. If nobody else is in the service, it ends,
-  /// and they with it: see `wait_until_done`.
-  ~Producer() {
-    if (port_ != nullptr) port_->close();
-  }
-
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
   /// slices: `loan(count)`, elements left as they are in memory.
   /// Constant time on average; a system call only when more payloads are in use than ever before.
@@ -75,16 +65,7 @@ class Producer {
   template <typename... Args>
   requires(!is_slice<T>)
       [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
-    const Loaned loaned = port_->loan();
-    // Before the payload is constructed: if that throws, the loan is given back.
-    Loan<T> loan(port_, loaned);
-    if (!loan) return loan;
-    if constexpr (sizeof...(Args) == 0) {
-      new (loaned.payload) T;
-    } else {
-      new (loaned.payload) T{std::forward<Args>(args)...};
-    }
-    return loan;
+    return construct<T>(port_, port_->loan(), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
     return Loan<T>(port_, port_->loan_slice(count));
@@ -109,21 +90,21 @@ class Producer {
   /// Puts a copy of `value` into the queue. Errors: as for both.
   Pushed push(const T& value) noexcept requires(!is_slice<T>) {
     if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
-    return push_copy([&](std::uint32_t cell) { return port_->push(cell); }, value);
+    return push_copy([&](Cell cell) { return port_->push(cell); }, value);
   }
   Pushed push_for(std::chrono::nanoseconds timeout, const T& value) noexcept
       requires(!is_slice<T>) {
-    return push_copy([&](std::uint32_t cell) { return port_->push_for(cell, timeout); }, value);
+    return push_copy([&](Cell cell) { return port_->push_for(cell, timeout); }, value);
   }
   /// The same for a slice.
   Pushed push(std::span<const std::remove_extent_t<T>> elements) noexcept requires(is_slice<T>) {
     if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
-    return push_copy([&](std::uint32_t cell) { return port_->push(cell); }, elements);
+    return push_copy([&](Cell cell) { return port_->push(cell); }, elements);
   }
   Pushed push_for(std::chrono::nanoseconds timeout,
                   std::span<const std::remove_extent_t<T>> elements) noexcept
       requires(is_slice<T>) {
-    return push_copy([&](std::uint32_t cell) { return port_->push_for(cell, timeout); }, elements);
+    return push_copy([&](Cell cell) { return port_->push_for(cell, timeout); }, elements);
   }
 
   /// Jobs of this producer that are not done.
@@ -136,18 +117,10 @@ class Producer {
   /// Workers of the service now. System calls.
   [[nodiscard]] std::uint32_t workers() noexcept { return port_->workers(); }
 
-  /// Why the last loan or push failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
   static constexpr const char* kNotItsLoan = "push of a loan that is empty or of another producer";
 
-  explicit Producer(ProducerPort* port) noexcept : port_(port) {}
-
-  static Producer take(Result<Producer> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
+  explicit Producer(ProducerPort* port) noexcept : PortOwner(port) {}
 
   template <typename Push>
   Pushed push_copy(Push&& push, const T& value) noexcept requires(!is_slice<T>) {
@@ -165,13 +138,11 @@ class Producer {
     return give_back_unless_pushed(push, loaned.cell);
   }
   template <typename Push>
-  Pushed give_back_unless_pushed(Push&& push, std::uint32_t cell) noexcept {
+  Pushed give_back_unless_pushed(Push&& push, Cell cell) noexcept {
     const Errc error = push(cell);
     if (error != Errc::ok) port_->drop(cell);
     return Pushed(error);
   }
-
-  ProducerPort* port_;
 };
 
 }  // namespace sluice

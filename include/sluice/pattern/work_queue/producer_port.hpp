@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is the same for producers of every payload type: the service, the channel, and which loans
-// are held.
+// A producer without its payload type: its file with the payloads, the loans that are held, and
+// which of its jobs are not done.
+//
+// Jobs are done in any order, but slots come back in the order in which they were pushed. That is
+// enough: the queue has room for `depth` jobs from the oldest that is not done, so that `depth` +
+// `max_loans` slots can never all be in use.
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
-#include <sluice/pattern/options.hpp>
-#include <sluice/pattern/work_queue/producer_channel.hpp>
+#include <sluice/pattern/work_queue/options.hpp>
+#include <sluice/pattern/work_queue/work_queue.hpp>
+#include <sluice/platform/clock.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/port_file.hpp>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -21,66 +28,134 @@ namespace sluice {
 /// Thread safety: one thread at a time, except `drop`.
 class ProducerPort final : public HandleOwner {
  public:
-  ~ProducerPort() override = default;
+  /// Leaves. The file goes now if none of its jobs is in the queue; else when they are done.
+  ~ProducerPort() override { file_.leave(queue_->has_jobs_of(file_.seat())); }
 
-  /// Errors: see `Producer::Producer`.
+  /// Makes the queue if there is none. Errors: see `Producer::Producer`.
   [[nodiscard]] static Result<ProducerPort*> create(const Node& node, std::string_view service,
                                                     Schema schema, const PayloadLayout& payload,
                                                     const ProducerOptions& options);
 
+  /// System calls only when there were never so many slots in use.
   [[nodiscard]] Loaned loan() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t cell = cells_.acquire();
-    if (cell == HandleCells::kNone) [[unlikely]]
+    const Cell cell = cells_.acquire();
+    if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
-    if (slots_[cell] == kNoSlot && !channel_->acquire(slots_[cell])) [[unlikely]] {
-      cells_.withdraw(cell);
-      return {.error = fail(channel_->failure())};
-    }  // else that of a loan that was dropped
-    return {.payload = channel_->payload(slots_[cell]), .cell = cell};
+    if (slots_[cell] == kNoSlot) {  // else that of a loan that was dropped
+      if (free_.empty()) [[unlikely]] {
+        if (const auto found = find_free(); !found) return refuse(cell, found.failure());
+      }
+      slots_[cell] = free_.back();
+      free_.pop_back();
+    }
+    return {.payload = pool_.payload(slots_[cell]), .cell = cell};
   }
   /// A slice of `count` elements.
   [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
 
   /// Puts what `cell` holds into the queue: then the loan is no more. Errc::would_block where the
-  /// queue is full, Errc::forked: then nothing has changed.
-  [[nodiscard]] Errc push(std::uint32_t cell) noexcept {
+  /// queue is full, Errc::forked: then nothing has changed. Lock-free; a system call only if a
+  /// worker sleeps.
+  [[nodiscard]] Errc push(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return fail_forked();
-    if (!channel_->push(slots_[cell])) [[unlikely]]
+    const auto position = queue_->push(file_.seat(), slots_[cell]);
+    if (!position) [[unlikely]]
       return fail_full();
+    pending_.push_back({*position, slots_[cell]});
+    // seq_cst: pairs with the fence in `Doorbell::arm`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    board().doorbell.wake(directory());
     slots_[cell] = kNoSlot;
     cells_.withdraw(cell);
     return Errc::ok;
   }
   /// The same, but waits for room; then Errc::timed_out.
-  [[nodiscard]] Errc push_for(std::uint32_t cell, std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] Errc push_for(Cell cell, std::chrono::nanoseconds timeout) noexcept;
   /// What `push` of a new loan would say first, if it is not that there is room.
   [[nodiscard]] Errc check_room() noexcept {
     if (is_forked()) [[unlikely]]
       return fail_forked();
-    return channel_->is_full() ? fail_full() : Errc::ok;
+    return queue_->full() ? fail_full() : Errc::ok;
   }
 
-  [[nodiscard]] std::uint32_t pending() const noexcept {
-    return is_forked() ? 0 : channel_->pending();
-  }
+  /// Its own jobs that are not done.
+  [[nodiscard]] std::uint32_t pending() const noexcept;
   [[nodiscard]] bool wait_until_done(std::chrono::nanoseconds timeout) noexcept;
   [[nodiscard]] std::uint32_t workers() noexcept;
-  [[nodiscard]] std::uint32_t slots() const noexcept { return channel_->slots(); }
+  [[nodiscard]] std::uint32_t slots() const noexcept { return pool_.size(); }
 
  private:
-  explicit ProducerPort(const ProducerOptions& options)
-      : HandleOwner("producer", options.max_loans), slots_(options.max_loans, kNoSlot) {}
+  struct Pending {
+    std::uint64_t position;
+    Slot slot;
+  };
 
+  /// Jobs that were pushed, the oldest first. No more than there are slots.
+  class PendingJobs {
+   public:
+    explicit PendingJobs(std::uint32_t most) : jobs_(most) {}
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+    [[nodiscard]] const Pending& at(std::uint32_t i) const noexcept {
+      return jobs_[(first_ + i) % jobs_.size()];
+    }
+    void push_back(const Pending& job) noexcept {
+      jobs_[end_] = job;
+      end_ = next(end_);
+      ++count_;
+    }
+    void pop_front() noexcept {
+      first_ = next(first_);
+      --count_;
+    }
+
+   private:
+    [[nodiscard]] std::uint32_t next(std::uint32_t i) const noexcept {
+      return i + 1 == jobs_.size() ? 0 : i + 1;
+    }
+
+    std::vector<Pending> jobs_;
+    std::uint32_t first_ = 0;
+    std::uint32_t end_ = 0;
+    std::uint32_t count_ = 0;
+  };
+
+  ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
+
+  Result<void> open(const PayloadLayout& payload);
+  Result<void> add_slot();
+  [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
+    return queue_->is_pending(job.position, file_.seat(), job.slot);
+  }
+  bool reclaim() noexcept;
+  Result<void> find_free() noexcept;
+  /// Sleeps until a job is done, unless `ready()`, for at most `timeout`.
+  template <typename Ready>
+  void sleep_for_done(Ready&& ready, std::chrono::nanoseconds timeout);
+  void look() noexcept;
+  /// Looks for dead workers, whose jobs may be what fills the queue, at most every kLongestSleep.
+  void look_in_time() noexcept {
+    if (next_look_.left().count() == 0) look();
+  }
+  Loaned refuse(Cell cell, const Failure& why) noexcept {
+    cells_.withdraw(cell);
+    return {.error = fail(why)};
+  }
   Errc fail_full() noexcept;
   Errc fail_too_many() noexcept;
 
-  static constexpr std::uint32_t kNoSlot = UINT32_MAX;
-
-  std::vector<std::uint32_t> slots_;  // by cell
-  std::unique_ptr<ProducerChannel> channel_;
+  WorkQueue queue_;
+  std::uint32_t most_slots_;
+  PortFile file_;
+  SlotPool pool_;
+  std::vector<Slot> slots_;  // by cell
+  std::vector<Slot> free_;   // the slot that became free last is at the end
+  PendingJobs pending_;
+  std::uint32_t workers_ = 0;  // that the last look found alive
+  Deadline next_look_{std::chrono::nanoseconds{0}};
 };
 
 }  // namespace sluice

@@ -4,21 +4,20 @@
 #include <chrono>
 #include <cstdint>
 #include <sluice/core/result.hpp>
-#include <sluice/pattern/options.hpp>
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/work_queue/job.hpp>
+#include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/worker_port.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
 /// Does the jobs of a service, each of which goes to one of its workers. A job of a worker that
-/// dies goes to another one. Thread safety: one thread at a time; different workers are
-/// independent.
+/// dies goes to another one. A worker that is destroyed leaves the service once the last of its
+/// jobs has ended. Thread safety: one thread at a time; different workers are independent.
 template <typename T>
-class Worker {
+class Worker : public PortOwner<WorkerPort> {
   static_assert(require_message<T>());
 
  public:
@@ -27,23 +26,13 @@ class Worker {
   /// corrupted, too_many_ports (1024 workers), no_memory, no_address_space, no_permission, forked,
   /// timed_out, system.
   explicit Worker(const Node& node, std::string_view service, const WorkerOptions& options = {})
-      : Worker(take(create(node, service, options))) {}
+      : Worker(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Worker> create(const Node& node, std::string_view service,
                                              const WorkerOptions& options = {}) noexcept {
     auto port = WorkerPort::create(node, service, port_schema<T>(), port_layout<T>(), options);
     if (!port) return port.failure();
     return Worker(*port);
-  }
-
-  Worker(Worker&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
-  Worker& operator=(Worker&& other) noexcept {
-    std::swap(port_, other.port_);
-    return *this;
-  }
-  /// Leaves the service once the last of its jobs has ended.
-  ~Worker() {
-    if (port_ != nullptr) port_->close();
   }
 
   /// The next job: the oldest that was put back, else the oldest that nobody had yet. Does not
@@ -65,18 +54,8 @@ class Worker {
   /// For `WaitSet`.
   [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
 
-  /// Why the last `receive` or `wait` failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
-
  private:
-  explicit Worker(WorkerPort* port) noexcept : port_(port) {}
-
-  static Worker take(Result<Worker> created) {
-    if (!created) raise(created.failure());
-    return std::move(*created);
-  }
-
-  WorkerPort* port_;
+  explicit Worker(WorkerPort* port) noexcept : PortOwner(port) {}
 };
 
 }  // namespace sluice

@@ -1,85 +1,157 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is the same for workers of every payload type: the service, the channel, and which jobs are
-// held.
+// A worker without its payload type: its file, the jobs that are held, and the producers whose
+// payloads it reads.
+//
+// A job says by the seat of its producer in whose file its payload lies. The mapping of a seat is
+// good until the board's generation changes: a producer announces itself before its first push, and
+// its seat is not given away while a job of it is in the queue.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/options.hpp>
-#include <sluice/pattern/work_queue/worker_channel.hpp>
+#include <sluice/pattern/work_queue/options.hpp>
+#include <sluice/pattern/work_queue/work_queue.hpp>
+#include <sluice/platform/clock.hpp>
+#include <sluice/reflect/schema.hpp>
+#include <sluice/service/port_file.hpp>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
+
+/// A producer as a worker sees it. Lives until its file is gone and none of its jobs is held. Not a
+/// `Peer`: the file of one that left or died stays, and is read, until its jobs are done.
+struct ProducerPeer {
+  SharedFile file;
+  PeerSlots slots;
+  std::uint64_t inode = 0;
+  Seat seat;
+  bool is_seen = false;  ///< in this look
+  std::atomic<bool> is_gone{false};
+};
 
 /// What a worker hands out to be done.
 struct Assigned {
   const std::byte* payload = nullptr;  ///< null: none
   std::uint64_t count = 1;             ///< elements of a slice
   WorkIndexQueue::Job job{};
-  WorkerChannel::Connection* producer = nullptr;
-  std::uint32_t cell = 0;
+  ProducerPeer* producer = nullptr;
+  Cell cell = 0;
   Errc error = Errc::ok;
 };
 
 /// Thread safety: one thread at a time, except `done`, `reject` and `drop`.
-class WorkerPort final : public HandleOwner, public Waitable {
+class WorkerPort final : public WaitableHandleOwner {
  public:
-  ~WorkerPort() override = default;
+  ~WorkerPort() override { file_.leave(); }
 
   /// Errors: see `Worker::Worker`.
   [[nodiscard]] static Result<WorkerPort*> create(const Node& node, std::string_view service,
                                                   Schema schema, const PayloadLayout& payload,
                                                   const WorkerOptions& options);
 
+  /// A job whose payload cannot be read is not handed out. Lock-free; system calls only when ports
+  /// came or went, a producer took more memory, or, at most every kLongestSleep, when there is no
+  /// job.
   [[nodiscard]] Assigned receive() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const std::uint32_t cell = cells_.acquire();
-    if (cell == HandleCells::kNone) [[unlikely]]
+    const Cell cell = cells_.acquire();
+    if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
-    WorkerChannel::Taken taken = channel_->take(cell);
-    if (taken.connection == nullptr && settle_descriptor()) [[unlikely]]
-      taken = channel_->take(cell);
-    if (taken.connection == nullptr) {
+    Assigned assigned = take(cell);
+    if (assigned.payload == nullptr && settle_descriptor()) [[unlikely]]
+      assigned = take(cell);
+    if (assigned.payload == nullptr) {
       cells_.withdraw(cell);
-      return {.error = report(*channel_)};
+      assigned.error = report(pending_failure_);
     }
-    return {.payload = taken.payload.data,
-            .count = taken.payload.count,
-            .job = taken.job,
-            .producer = taken.connection,
-            .cell = cell};
+    return assigned;
   }
   /// Sleeps until there is a job, at most `timeout`.
   [[nodiscard]] Assigned wait(std::chrono::nanoseconds timeout) noexcept;
 
-  /// Ends the handle of a job. Any thread; afterwards this may be gone. Whether the job was still
-  /// this worker's.
+  /// Ends the handle of a job: it is done, or goes to the next worker that asks. Any thread;
+  /// afterwards this may be gone. Whether the job was still this worker's. Lock-free; a system call
+  /// only if somebody sleeps, or the producer has left.
   bool done(const Assigned& assigned) noexcept;
   bool reject(const Assigned& assigned) noexcept;
 
-  [[nodiscard]] Doorbell& doorbell() noexcept override { return service().board().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return service().directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
-
-  /// See `Subscriber::fd`.
-  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
 
   [[nodiscard]] std::uint32_t producers() noexcept;
 
  private:
-  explicit WorkerPort(const WorkerOptions& options) : HandleOwner("worker", options.max_jobs) {}
+  WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+             const WorkerOptions& options);
 
-  void before_close() noexcept override { cut_link(); }
+  Result<void> open();
+
+  [[nodiscard]] bool has_news() const noexcept {
+    return board().generation_now() != seen_generation_;
+  }
+  /// Whether there may be something to take.
+  [[nodiscard]] bool has_ready() const noexcept {
+    return has_news() || (queue_ && (*queue_)->has_ready());
+  }
+
+  /// Takes a job for the handle `cell`.
+  [[nodiscard]] Assigned take(Cell cell) noexcept {
+    if (queue_) [[likely]] {
+      if (const auto job = (*queue_)->take(file_.seat())) [[likely]]
+        return assign(*job, cell);
+    }
+    if (!has_looked()) [[likely]]
+      return {};
+    const auto job = queue_ ? (*queue_)->take(file_.seat()) : std::nullopt;
+    return job ? assign(*job, cell) : Assigned{};
+  }
+  /// The payload of a job that was just taken.
+  [[nodiscard]] Assigned assign(const WorkIndexQueue::Job& job, Cell cell) noexcept {
+    // A producer on that seat announced itself before it pushed: if that is news, so is the file.
+    if (has_news()) [[unlikely]]
+      look();
+    ProducerPeer* const producer = by_seat_[job.producer].get();
+    if (producer == nullptr || pending_failure_.code != Errc::ok) [[unlikely]]
+      return assign_slowly(job, cell);
+    const PeerSlots::Payload payload = producer->slots.payload(job.slot);
+    if (payload.data == nullptr) [[unlikely]]
+      return assign_slowly(job, cell);
+    held_of_[cell] = producer;
+    return {payload.data, payload.count, job, producer, cell};
+  }
+  Assigned assign_slowly(const WorkIndexQueue::Job& job, Cell cell) noexcept;
+
+  bool has_looked() noexcept;
+  void look_at(const std::string& name);
+  void look_at_producer(const std::string& name, Seat seat);
+  Result<void> connect(File file, Seat seat);
+  void open_queue();
+  void reap(const std::string& name) noexcept;
+  void retire(std::unique_ptr<ProducerPeer>& producer);
+  bool finish(const WorkIndexQueue::Job& job) noexcept;
+  bool put_back(const WorkIndexQueue::Job& job) noexcept;
+  [[nodiscard]] bool is_held(const ProducerPeer& producer) const noexcept;
   Errc fail_too_many() noexcept;
 
-  std::unique_ptr<WorkerChannel> channel_;
+  PayloadLayout payload_;
+  PortFile file_;
+  std::uint64_t seen_generation_ = 0;
+  std::optional<WorkQueue> queue_;                      // set once
+  std::vector<std::unique_ptr<ProducerPeer>> by_seat_;  // null: nobody there
+  std::vector<std::unique_ptr<ProducerPeer>> retired_;  // whose file is gone, with jobs still held
+  std::vector<const ProducerPeer*> held_of_;            // by cell
+  Deadline next_look_{std::chrono::nanoseconds{0}};
+  Failure pending_failure_;  // found by a look or a take, and not reported yet
 };
 
 }  // namespace sluice

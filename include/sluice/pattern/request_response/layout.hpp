@@ -29,10 +29,11 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <sluice/memory/fixed_words.hpp>
 #include <sluice/memory/shared_file.hpp>
 #include <sluice/memory/slot_pool.hpp>
 #include <sluice/platform/cache_line.hpp>
-#include <sluice/service/seats.hpp>
+#include <sluice/service/port_kind.hpp>
 
 namespace sluice {
 
@@ -48,10 +49,15 @@ struct MessageHeader {
 };
 static_assert(sizeof(MessageHeader) == sizeof(SlotHeader));
 
-struct ClientFile {
-  FileHeader header;
+/// A client's fixed words.
+struct ClientShape {
   std::uint32_t max_pending;   ///< slots of requests
   std::uint32_t max_borrowed;  ///< claims in a row
+};
+
+struct ClientFile {
+  FileHeader header;
+  FixedWords<ClientShape> shape;
   std::uint64_t unused[7];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> slot_count;
   alignas(kCacheLineBytes) SlotTable slots;
@@ -61,15 +67,20 @@ struct ClientFile {
   /// `wanted[i]`: number of the request in slot i while its responses are wanted.
   static constexpr std::uint64_t kWantedOffset = 384 + 8 * kMaxSeats;
 };
-static_assert(offsetof(ClientFile, max_pending) == 64 && offsetof(ClientFile, slot_count) == 128 &&
+static_assert(offsetof(ClientFile, shape) == 64 && offsetof(ClientFile, slot_count) == 128 &&
               offsetof(ClientFile, slots) == 192 && offsetof(ClientFile, rows) == 384 &&
               sizeof(ClientFile) == ClientFile::kWantedOffset);
 
-struct ServerFile {
-  FileHeader header;
+/// A server's fixed words.
+struct ServerShape {
   std::uint32_t depth;  ///< responses in a lane, a power of two
   std::uint32_t unused;
-  std::uint64_t unused_too[7];
+};
+
+struct ServerFile {
+  FileHeader header;
+  FixedWords<ServerShape> shape;
+  std::uint64_t unused[7];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> slot_count;
   /// 1: takes no more requests; it stays for those that it works on.
   std::atomic<std::uint64_t> is_leaving;
@@ -77,7 +88,7 @@ struct ServerFile {
   /// Offset of the row for the client on each seat; 0: none.
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows[kMaxSeats];
 };
-static_assert(offsetof(ServerFile, depth) == 64 && offsetof(ServerFile, slot_count) == 128 &&
+static_assert(offsetof(ServerFile, shape) == 64 && offsetof(ServerFile, slot_count) == 128 &&
               offsetof(ServerFile, is_leaving) == 136 && offsetof(ServerFile, slots) == 192 &&
               offsetof(ServerFile, rows) == 384);
 
@@ -135,5 +146,8 @@ struct ServerRow {
   }
   [[nodiscard]] constexpr std::uint64_t bytes() const noexcept { return lane_offset(max_pending); }
 };
+
+extern const PortKind kClientKind;
+extern const PortKind kServerKind;
 
 }  // namespace sluice

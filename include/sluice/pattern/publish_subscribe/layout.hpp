@@ -16,41 +16,54 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <sluice/memory/fixed_words.hpp>
 #include <sluice/memory/shared_file.hpp>
 #include <sluice/memory/slot_pool.hpp>
-#include <sluice/queue/broadcast_index_queue.hpp>
+#include <sluice/queue/broadcast_words.hpp>
+#include <sluice/service/port_kind.hpp>
 
 namespace sluice {
 
 inline constexpr std::uint32_t kMaxDepth = 1U << 20;
 inline constexpr std::uint32_t kMaxRingCapacity = 2 * kMaxDepth;  ///< a lossless publisher's
-inline constexpr std::uint32_t kMaxHandles =
-    256;  ///< loans of a publisher, samples of a subscriber
+/// Loans of a publisher, samples of a subscriber.
+inline constexpr std::uint32_t kMaxHandles = 256;
 
 static_assert(SlotTable::chunk_of(kMaxSlots) < SlotTable::kChunks);
 
-struct PublisherFile {
-  FileHeader header;
+/// A publisher's fixed words.
+struct PublisherShape {
   std::uint32_t capacity;  ///< entries of the ring, a power of two
   std::uint32_t delivery;
   std::uint32_t history;  ///< samples that a late subscriber gets
   std::uint32_t unused;
   std::uint64_t ring_offset;
   std::uint64_t help_offset;
-  std::uint64_t unused_too[4];
+};
+
+struct PublisherFile {
+  FileHeader header;
+  FixedWords<PublisherShape> shape;
+  std::uint64_t unused[4];
   BroadcastHead words;
   SlotTable slots;  ///< ordered by `words.slots`
 };
-static_assert(offsetof(PublisherFile, capacity) == 64 && offsetof(PublisherFile, words) == 128 &&
-              offsetof(PublisherFile, slots) == 192);
+static_assert(offsetof(PublisherFile, shape) == 64 && sizeof(PublisherShape) == 32 &&
+              offsetof(PublisherShape, ring_offset) == 16 &&
+              offsetof(PublisherFile, words) == 128 && offsetof(PublisherFile, slots) == 192);
 
-struct SubscriberFile {
-  FileHeader header;
+/// A subscriber's fixed words.
+struct SubscriberShape {
   std::uint32_t max_borrowed;  ///< claims in a row
   std::uint32_t unused;
   std::uint64_t depth;  ///< how far it trails a publisher at most
   std::uint64_t row_bytes;
-  std::uint64_t unused_too[5];
+};
+
+struct SubscriberFile {
+  FileHeader header;
+  FixedWords<SubscriberShape> shape;
+  std::uint64_t unused[5];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows;  ///< rows that exist; only grows
   /// 1 after the first look for publishers: those that come from then on are read from their first
   /// sample on.
@@ -58,8 +71,11 @@ struct SubscriberFile {
 
   static constexpr std::uint64_t kRowsOffset = 192;
 };
-static_assert(offsetof(SubscriberFile, max_borrowed) == 64 &&
+static_assert(offsetof(SubscriberFile, shape) == 64 && sizeof(SubscriberShape) == 24 &&
               offsetof(SubscriberFile, rows) == 128 && offsetof(SubscriberFile, looked) == 136 &&
               sizeof(SubscriberFile) == SubscriberFile::kRowsOffset);
+
+extern const PortKind kPublisherKind;
+extern const PortKind kSubscriberKind;
 
 }  // namespace sluice

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all ports have in common: a place in a service, why the last call failed, and that a forked
+// child must leave them alone.
+//
+// A port is in two classes: a thin template, which the user holds and may move, and one without
+// templates, which stays where it is. `PortOwner` ties the first to the second.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <sluice/core/result.hpp>
+#include <sluice/platform/clock.hpp>
+#include <sluice/platform/process.hpp>
+#include <sluice/service/node.hpp>
+#include <sluice/service/service.hpp>
+#include <sluice/wait/waitable.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// The most address space that a port's options can ask for: 1 TiB.
+inline constexpr std::uint64_t kMaxHeapBytes = std::uint64_t{1} << 40;
+
+/// Thread safety: one thread at a time, except `is_forked`.
+class Port {
+ public:
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  /// Whether this process is a forked child of the one that made the port.
+  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
+  /// Why the last call failed.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
+
+ protected:
+  /// `kind`: "publisher", for messages.
+  Port(const char* kind, std::unique_ptr<Service> service) noexcept
+      : kind_(kind), fork_generation_(fork_generation()), service_(std::move(service)) {}
+  ~Port() = default;
+
+  /// Left after all that the port itself holds is gone.
+  [[nodiscard]] Service& service() const noexcept { return *service_; }
+  /// The service's board, and the directory that its sleepers' pipes are in.
+  [[nodiscard]] Board& board() const noexcept { return service_->board(); }
+  [[nodiscard]] const Directory& directory() const noexcept { return service_->directory(); }
+
+  /// Notes why the call under way fails, with the service's name before it. Allocates.
+  Errc fail(Errc code, std::string_view why) noexcept;
+  Errc fail(const Failure& failure) noexcept { return fail(failure.code, failure.message); }
+  Errc fail_forked() noexcept;
+  /// The same for what a look has found, which is then forgotten; ok: nothing was found.
+  Errc report(Failure& found) noexcept {
+    return found.code == Errc::ok ? Errc::ok : fail(std::exchange(found, {}));
+  }
+  /// The same for what may be ok: then the call has not failed.
+  void note(const Failure& failure) noexcept;
+
+  /// The port's descriptor (`fd()`); -1 where there is none, which counts as a failed call.
+  [[nodiscard]] int descriptor_of(Waitable& waitable) noexcept;
+
+  /// Sleeps until the service's doorbell is rung, unless `ready()`, for at most `timeout`. Returns
+  /// whether a whole kLongestSleep passed: somebody may have died without a word.
+  template <typename Ready>
+  [[nodiscard]] bool sleep_unless(Ready&& ready, std::chrono::nanoseconds timeout) {
+    const Deadline slice(std::min<std::chrono::nanoseconds>(timeout, kLongestSleep));
+    return !board().doorbell.sleep_unless(ready, timeout) && slice.left().count() == 0;
+  }
+
+ private:
+  const char* kind_;
+  std::uint32_t fork_generation_;
+  std::unique_ptr<Service> service_;
+  Failure failure_;
+};
+
+/// Calls `take()` until its result holds a payload or an error, and `sleep(left)` in between; after
+/// `timeout`, the error is timed_out.
+template <typename Take, typename Sleep>
+[[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
+  const Deadline deadline(timeout);
+  for (;;) {
+    auto taken = take();
+    if (taken.payload != nullptr || taken.error != Errc::ok) return taken;
+    const auto left = deadline.left();
+    if (left.count() == 0) {
+      taken.error = Errc::timed_out;
+      return taken;
+    }
+    sleep(left);
+  }
+}
+
+/// What the user holds of a port, which ends with it: `port->close()`. Move-only.
+template <typename P>
+class PortOwner {
+ public:
+  PortOwner(PortOwner&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  PortOwner& operator=(PortOwner&& other) noexcept {
+    if (this != &other) {
+      close();
+      port_ = std::exchange(other.port_, nullptr);
+    }
+    return *this;
+  }
+  ~PortOwner() { close(); }
+
+  /// Why the last call of this port failed, in words and numbers.
+  [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
+
+ protected:
+  explicit PortOwner(P* port) noexcept : port_(port) {}
+
+  P* port_;
+
+ private:
+  void close() noexcept {
+    if (port_ != nullptr) port_->close();
+  }
+};
+
+/// `failure`, with the service's name before it.
+[[nodiscard]] Failure in_service(std::string_view service, const Failure& failure);
+
+/// A value, and what an option may be.
+struct OptionRange {
+  const char* name;  ///< "ClientOptions::max_pending"
+  std::uint64_t value;
+  std::uint64_t least;
+  std::uint64_t most;
+};
+
+/// Fails with invalid_options for the first that is outside.
+Result<void> require(std::initializer_list<OptionRange> options);
+
+}  // namespace sluice

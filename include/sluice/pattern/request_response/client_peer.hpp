@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a server knows of the clients that it serves.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <sluice/core/index.hpp>
+#include <sluice/memory/slot_pool.hpp>
+#include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/queue/spsc_index_queue.hpp>
+#include <sluice/service/peers.hpp>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// Responses to the requests in one slot of a client.
+struct Lane {
+  SpscIndexQueue::Producer responses;
+  const std::atomic<std::uint64_t>* entries;  ///< the server's own words
+  std::atomic<std::uint64_t>* done;
+  std::uint64_t number = 0;     ///< of the last request that was taken
+  std::uint64_t reclaimed = 0;  ///< responses that are known to have left the lane
+  std::uint64_t limit = 0;      ///< position that has no room before more are
+};
+
+/// A client, as a server sees it. Lives until it is gone and no request of it is held.
+struct ClientPeer : Peer {
+  PeerSlots slots;  ///< of requests
+  std::uint64_t incarnation = 0;
+  ClientRow their_shape{};
+  const std::byte* theirs = nullptr;  ///< the server's row in its file
+  ServerRow shape{};
+  std::uint64_t row = 0;                             ///< offset of its row in the server's file
+  std::optional<SpscIndexQueue::Consumer> requests;  ///< none: not connected yet, or given up
+  std::vector<Lane> lanes;                           ///< by slot of the request
+  std::vector<Slot> passed;                          ///< slots that left a lane, perhaps claimed
+  std::atomic<bool> has_left{false};                 ///< `is_gone`, for all threads
+  bool is_broken = false;
+
+  [[nodiscard]] const ClientFile& words() const noexcept {
+    return *file.region().at<const ClientFile>(0);
+  }
+  [[nodiscard]] const std::atomic<std::uint64_t>* their_words(std::uint64_t offset) const noexcept {
+    return reinterpret_cast<const std::atomic<std::uint64_t>*>(theirs + offset);
+  }
+  [[nodiscard]] const std::atomic<std::uint64_t>& wanted(Slot slot) const noexcept {
+    return file.region().at<const std::atomic<std::uint64_t>>(ClientFile::kWantedOffset)[slot];
+  }
+};
+
+/// Why nothing of `client` is to be read: "<its file> <what>; …".
+[[nodiscard]] Failure broken(const ClientPeer& client, const std::string& what);
+
+}  // namespace sluice

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client knows of its requests, and of the servers that it sends them to.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <sluice/core/index.hpp>
+#include <sluice/memory/slot_pool.hpp>
+#include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/queue/spsc_index_queue.hpp>
+#include <sluice/service/peers.hpp>
+#include <sluice/wait/silence.hpp>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// One request of a client, to all servers.
+struct Exchange {
+  std::uint64_t number = 0;
+  bool is_sent = false;
+  bool has_ended = false;  ///< one server ended it
+  Errc error = Errc::ok;   ///< of a server that did not live to
+  std::uint32_t open = 0;  ///< servers of which more may be taken
+  std::size_t turn = 0;
+  Silence silence;
+};
+
+/// One request of a client, to one server.
+struct DeliveredRequest {
+  std::uint64_t number = 0;    ///< the request's; another one: it did not go there
+  std::uint64_t position = 0;  ///< in the queue of requests
+  std::uint64_t taken = 0;     ///< responses
+  bool is_failed = false;      ///< nothing more is taken from there
+  bool is_over = false;        ///< and the server does not look at the request any more
+};
+
+/// A server, as a client sees it. Lives until it is gone, there is nothing more to take, and every
+/// response of it was given back.
+struct ServerPeer : Peer {
+  PeerSlots slots;  ///< of responses
+  std::uint64_t incarnation = 0;
+  std::uint64_t row = 0;              ///< offset of its row in the client's file
+  const std::byte* theirs = nullptr;  ///< the client's row in its file; null: not there yet
+  ServerRow shape{};                  ///< of that
+  std::optional<SpscIndexQueue::Producer> requests;
+  std::vector<SpscIndexQueue::Consumer> lanes;  ///< by slot
+  std::vector<DeliveredRequest> deliveries;     ///< by slot
+  bool is_leaving = false;                      ///< takes no more requests
+  bool is_broken = false;                       ///< nothing of it is read any more
+
+  [[nodiscard]] const ServerFile& words() const noexcept {
+    return *file.region().at<const ServerFile>(0);
+  }
+  /// Whether it gets what is sent now.
+  [[nodiscard]] bool is_there() const noexcept { return !is_gone && !is_leaving && !is_broken; }
+  /// Whether it has the request, or may have it.
+  [[nodiscard]] bool has(Slot slot, const Exchange& exchange) const noexcept {
+    return exchange.is_sent && deliveries[slot].number == exchange.number &&
+           !deliveries[slot].is_over;
+  }
+  /// Whether responses to the request may come from there.
+  [[nodiscard]] bool is_open(Slot slot, const Exchange& exchange) const noexcept {
+    return has(slot, exchange) && !deliveries[slot].is_failed;
+  }
+  [[nodiscard]] std::optional<std::uint32_t> front(Slot slot) noexcept {
+    if (theirs == nullptr) [[unlikely]]
+      return std::nullopt;
+    return lanes[slot].front();
+  }
+  [[nodiscard]] bool is_empty(Slot slot) const noexcept {
+    return theirs == nullptr || lanes[slot].empty();
+  }
+  [[nodiscard]] const std::atomic<std::uint64_t>& word(std::uint64_t offset) const noexcept {
+    return *reinterpret_cast<const std::atomic<std::uint64_t>*>(theirs + offset);
+  }
+};
+
+/// Why nothing of `server` is to be read: "<its file> <what>; …".
+[[nodiscard]] Failure broken(const ServerPeer& server, const std::string& what);
+
+/// A client's slots that are not free, the longest busy first.
+class BusySlots {
+ public:
+  explicit BusySlots(std::uint32_t most) : slots_(most) {}
+  void push(Slot slot) noexcept { slots_[(first_ + count_++) % slots_.size()] = slot; }
+  Slot pop() noexcept {
+    const Slot slot = slots_[first_];
+    if (++first_ == slots_.size()) first_ = 0;
+    --count_;
+    return slot;
+  }
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+
+ private:
+  std::vector<Slot> slots_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+};
+
+}  // namespace sluice

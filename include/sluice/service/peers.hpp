@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The peers of a port: what it knows of each port of another kind in its service. A look goes
+// through the service's directory, meets newcomers, and notices who has left or died.
+//
+//   generation of the board changed ──► look ──► newcomer: connect     known: follow
+//   or a sleep was long                          gone: depart          no good: refused, once
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <sluice/core/index.hpp>
+#include <sluice/memory/shared_file.hpp>
+#include <sluice/service/port_kind.hpp>
+#include <sluice/service/reaping.hpp>
+#include <sluice/service/service.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+/// What every port knows of a peer. Stays where it is.
+struct Peer {
+  SharedFile file;
+  std::uint64_t inode = 0;
+  Seat seat;
+  bool is_gone = false;  ///< left or died; what it wrote can still be read
+  bool is_seen = false;  ///< in this look
+
+  Peer() = default;
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+};
+
+/// How the files of peers are opened.
+struct PeerFiles {
+  const PortKind& kind;
+  std::uint64_t least_bytes;  ///< what a file of that kind holds at least
+  Region::Access access = Region::Access::read_only;
+};
+
+/// What is the same for peers of all kinds.
+class PeersBase {
+ public:
+  /// Whether ports came or went since the last look.
+  [[nodiscard]] bool has_news() const noexcept {
+    return service_.board().generation_now() != seen_generation_;
+  }
+  /// Whether the last look did not see all, for want of something of this process's own. Then
+  /// `has_news` stays true.
+  [[nodiscard]] bool is_blind() const noexcept { return is_blind_; }
+  /// How many are there that are not gone.
+  [[nodiscard]] std::uint32_t present() const noexcept { return present_; }
+
+  /// After a look that met newcomers for which this port has made words: lets them know, and
+  /// passes a full fence. What this port announces itself is no news for it.
+  void announce_newcomers() noexcept {
+    if (service_.board().announce_change(service_.directory()) == seen_generation_ && !is_blind_) {
+      ++seen_generation_;
+    }
+  }
+
+ protected:
+  PeersBase(Service& service, const PeerFiles& files) : service_(service), files_(files) {}
+
+  /// A file in the directory.
+  struct Found {
+    std::string name;
+    Seat seat;
+  };
+
+  /// Begins a look: who has a name. Errors: the directory cannot be read.
+  Result<std::vector<Found>> begin_look();
+  /// Opens a living port's file. not_found: it is gone.
+  Result<LivingPort> open(const Found& found);
+  /// Whether the file was no good in an earlier look.
+  [[nodiscard]] bool was_refused(const Found& found, std::uint64_t inode);
+  /// Maps the file of a newcomer.
+  Result<void> map(const Found& found, LivingPort living, Peer& peer);
+  /// A look goes on after this failure; the first that is to be reported is what it returns.
+  void note(const Found& found, std::uint64_t inode, const Failure& failure);
+  /// The owner of a known peer's file is not there any more.
+  [[nodiscard]] bool has_left(const Peer& peer) const noexcept;
+  Result<void> end_look() noexcept;
+
+  /// A file that is no good, told from the next one under its name.
+  struct Refused {
+    Seat seat;
+    std::uint64_t inode;
+    bool operator==(const Refused&) const = default;
+  };
+
+  Service& service_;
+  PeerFiles files_;
+  std::uint64_t seen_generation_ = 0;
+  std::uint64_t generation_ = 0;  // when this look began
+  std::uint32_t present_ = 0;
+  bool is_looking_ = false;
+  bool is_blind_ = false;
+  Failure failure_;  // of this look
+  std::vector<Refused> refused_;
+  std::vector<Refused> refused_before_;
+};
+
+/// `P` derives from `Peer`. Thread safety: one thread at a time.
+template <typename P>
+class Peers : public PeersBase {
+ public:
+  /// `service` must outlive it.
+  Peers(Service& service, const PeerFiles& files) : PeersBase(service, files) {}
+
+  /// Goes through the directory:
+  ///   connect(P&) -> Result<void>   a newcomer, its file mapped; it is a peer if that succeeds,
+  ///                                 else refused: reported now, and not again
+  ///   follow(P&, File&)             one that is known, with its file open: it may have grown
+  ///   depart(P&)                    one that left or died; it stays here until `drop_if`
+  /// The dead are reaped. A look that is entered from itself does nothing. System calls.
+  /// Errors: the first of what it met; where it is this process's own, see `is_blind`.
+  template <typename Connect, typename Follow, typename Depart>
+  Result<void> look(Connect&& connect, Follow&& follow, Depart&& depart) {
+    if (is_looking_) return {};
+    const auto found = begin_look();
+    if (!found) return end_look();
+    for (auto& peer : peers_) peer->is_seen = false;
+    for (const Found& one : *found) {
+      auto living = open(one);
+      if (!living) {
+        // One that cannot be looked at now is not gone for that.
+        if (living.error() != Errc::not_found) mark_seen(one.seat);
+        continue;
+      }
+      if (P* known = find(one.seat, living->inode)) {
+        known->is_seen = true;
+        if (auto followed = follow(*known, living->file); !followed) {
+          note(one, known->inode, followed.failure());
+        }
+        continue;
+      }
+      if (was_refused(one, living->inode)) continue;
+      const std::uint64_t inode = living->inode;
+      auto peer = std::make_unique<P>();
+      auto met = map(one, std::move(*living), *peer);
+      if (met) met = connect(*peer);
+      if (!met) {
+        note(one, inode, met.failure());
+        continue;
+      }
+      ++present_;
+      peers_.push_back(std::move(peer));
+    }
+    for (auto& peer : peers_) {
+      if (peer->is_gone || !has_left(*peer)) continue;
+      peer->is_gone = true;
+      --present_;
+      depart(*peer);
+    }
+    return end_look();
+  }
+
+  /// Forgets the peers for which `is_done(P&)` is true.
+  template <typename IsDone>
+  void drop_if(IsDone&& is_done) {
+    std::erase_if(peers_, [&](const std::unique_ptr<P>& peer) {
+      if (!is_done(*peer)) return false;
+      if (!peer->is_gone) --present_;
+      return true;
+    });
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return peers_.size(); }
+  [[nodiscard]] P& operator[](std::size_t i) const noexcept { return *peers_[i]; }
+
+  class Iterator {
+   public:
+    explicit Iterator(const std::unique_ptr<P>* at) noexcept : at_(at) {}
+    [[nodiscard]] P& operator*() const noexcept { return **at_; }
+    Iterator& operator++() noexcept {
+      ++at_;
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const std::unique_ptr<P>* at_;
+  };
+  [[nodiscard]] Iterator begin() const noexcept { return Iterator(peers_.data()); }
+  [[nodiscard]] Iterator end() const noexcept { return Iterator(peers_.data() + peers_.size()); }
+
+ private:
+  P* find(Seat seat, std::uint64_t inode) noexcept {
+    for (auto& peer : peers_) {
+      if (peer->seat == seat && peer->inode == inode && !peer->is_gone) return peer.get();
+    }
+    return nullptr;
+  }
+  void mark_seen(Seat seat) noexcept {
+    for (auto& peer : peers_) peer->is_seen |= peer->seat == seat;
+  }
+
+  std::vector<std::unique_ptr<P>> peers_;
+};
+
+}  // namespace sluice

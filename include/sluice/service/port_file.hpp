@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A port's place in a service: its file, and its seat among the ports of its kind.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <sluice/core/index.hpp>
+#include <sluice/memory/shared_file.hpp>
+#include <sluice/service/port_kind.hpp>
+#include <sluice/service/service.hpp>
+#include <string>
+
+namespace sluice {
+
+/// Thread safety: one thread at a time.
+class PortFile {
+ public:
+  PortFile() = default;
+  PortFile(const PortFile&) = delete;
+  PortFile& operator=(const PortFile&) = delete;
+  /// Leaves.
+  ~PortFile() { leave(); }
+
+  /// Makes the file, with `bytes` of memory and room to grow to `reserved_bytes`; what follows the
+  /// header is zero. Nobody sees it before `join`. `service` must outlive this.
+  /// Errors: as `SharedFile::create`.
+  [[nodiscard]] Result<void> create(Service& service, const PortKind& kind, mode_t mode,
+                                    std::uint64_t bytes, std::uint64_t reserved_bytes);
+  /// Takes the first free seat, under whose name the file can be seen from here on, and announces
+  /// that. Errors: too_many_ports, no_memory, no_permission, system.
+  [[nodiscard]] Result<void> join();
+  [[nodiscard]] bool has_joined() const noexcept { return !name_.empty(); }
+
+  /// Removes the file's name, gives up its lock and announces that. Does nothing before `join`. The
+  /// file stays mapped.
+  void leave() noexcept { leave(false); }
+  /// The same, but the name stays where `is_needed`: the file of a port that is gone, which others
+  /// remove once nobody needs it.
+  void leave(bool is_needed) noexcept;
+
+  /// Whether the file's own name still leads to it. System calls.
+  [[nodiscard]] bool has_its_name() const noexcept;
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] Seat seat() const noexcept { return seat_; }
+
+  [[nodiscard]] SharedFile& shared() noexcept { return file_; }
+  [[nodiscard]] const Region& region() const noexcept { return file_.region(); }
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return incarnation_; }
+  /// Its words in shared memory, which begin with the header.
+  template <typename Words>
+  [[nodiscard]] Words& words() const noexcept {
+    return *region().at<Words>(0);
+  }
+
+ private:
+  Service* service_ = nullptr;
+  const PortKind* kind_ = nullptr;
+  SharedFile file_;
+  std::string name_;  // empty: not joined, or left
+  Seat seat_;
+  std::uint64_t incarnation_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Removing the files of the dead. Alive means locked, so whoever gets the lock of a file may remove
+// it, after a check that the name still leads there. Any process may do that, at any time, again
+// and again.
+#pragma once
+
+#include <cstdint>
+#include <sluice/core/result.hpp>
+#include <sluice/platform/file.hpp>
+#include <sluice/service/board.hpp>
+#include <string>
+
+namespace sluice {
+
+/// Removes the file `name` if its owner is dead. Returns whether it did.
+bool reap_file(const Directory& directory, const std::string& name);
+
+/// The same for a port's file or a wake pipe in a service's directory; see
+/// `PortKind::before_removal`.
+bool reap_port(const Directory& service, const std::string& name);
+
+/// Reaps every port file and wake pipe of the service. Returns how many were removed.
+std::uint32_t reap_ports(const Directory& service);
+
+/// A port whose owner lives.
+struct LivingPort {
+  File file;
+  std::uint64_t inode = 0;
+};
+
+/// Opens the file of the port `name`. A dead one's is reaped instead, and the change is announced.
+/// Errors: as `open_file`; not_found where it has left or is dead.
+[[nodiscard]] Result<LivingPort> open_living(const Directory& service, Board& board,
+                                             const std::string& name, bool writable = false);
+
+/// Whether a failure to look at a peer is this process's own: no descriptors, no address space. Any
+/// other is the peer's, or the peer is gone, and keeps nobody from going on with others.
+[[nodiscard]] constexpr bool is_own_failure(Errc code) noexcept {
+  return code != Errc::ok && code != Errc::not_found && code != Errc::no_permission &&
+         code != Errc::corrupted && code != Errc::version_mismatch;
+}
+
+}  // namespace sluice

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The requests of a client: how they go to the servers, how their responses come back, and when
+// their slots are free again.
+#include <sluice/pattern/request_response/client_port.hpp>
+
+namespace sluice {
+namespace {
+
+std::atomic<std::uint64_t>& number_in(std::byte* header) noexcept {
+  return reinterpret_cast<MessageHeader*>(header)->number;
+}
+const std::atomic<std::uint64_t>& number_in(const std::byte* header) noexcept {
+  return reinterpret_cast<const MessageHeader*>(header)->number;
+}
+
+}  // namespace
+
+std::uint64_t ClientPort::send(Cell cell) noexcept {
+  if (is_forked()) [[unlikely]]
+    abort_with("send of a loan in a forked child; make a client of its own");
+  follow_changes();
+  const Slot slot(cell);
+  Exchange& exchange = exchanges_[slot];
+  exchange = {.number = ++sent_, .is_sent = true, .turn = exchange.turn, .silence = {}};
+  // relaxed, both: ordered by the entry in the queue.
+  number_in(pool_.header(slot)).store(exchange.number, std::memory_order_relaxed);
+  wanted_[slot].store(exchange.number, std::memory_order_relaxed);
+  for (ServerPeer& server : peers_) {
+    if (server.is_there()) deliver(server, slot);
+  }
+  wake();
+  // Now there is time until the response comes: for the next request, find a slot that is free, and
+  // get its line back from the servers that read it.
+  collect_one();
+  if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
+  return exchange.number;
+}
+
+/// After a change that a server may sleep for.
+void ClientPort::wake() noexcept {
+  // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at its queues.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  board().doorbell.wake(directory());
+  owes_wake_ = false;
+}
+
+void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
+  Exchange& exchange = exchanges_[slot];
+  const std::uint64_t position = server.requests->position();
+  if (!server.requests->try_push(slot)) [[unlikely]] {
+    give_up(server, broken(server, "ends requests that it has not taken"));
+    return;
+  }
+  server.deliveries[slot] = {.number = exchange.number, .position = position};
+  ++exchange.open;
+}
+
+/// A request that no server has, and that is still wanted, goes to all who did not get it yet.
+void ClientPort::deliver_if_waiting(Slot slot) noexcept {
+  Exchange& exchange = exchanges_[slot];
+  // relaxed: if it is dropped at this moment, the server will see that.
+  if (!exchange.is_sent || exchange.open != 0 || exchange.has_ended || exchange.error != Errc::ok ||
+      wanted_[slot].load(std::memory_order_relaxed) != exchange.number) {
+    return;
+  }
+  for (ServerPeer& server : peers_) {
+    if (server.is_there() && !server.has(slot, exchange)) deliver(server, slot);
+  }
+  if (exchange.open != 0) wake();
+}
+
+Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim,
+                               bool& may_wait) noexcept {
+  if (const auto* payload = server.slots.peek(response)) __builtin_prefetch(payload);
+  std::atomic<std::uint64_t>& word = words_of(server, shape_.claims_offset())[claim];
+  // release, even over a cleared claim: the server may read this value instead of the 0 before it,
+  // and must still come after the reads of the payload that the 0 ended.
+  word.store(std::uint64_t{std::uint32_t{response}} + 1, std::memory_order_release);
+  const PeerSlots::Payload payload = server.slots.payload(response);
+  Exchange& exchange = exchanges_[slot];
+  // relaxed: ordered by the acquire of the entry.
+  if (payload.data == nullptr ||
+      number_in(server.slots.header(response)).load(std::memory_order_relaxed) != exchange.number)
+      [[unlikely]] {
+    // release: as above.
+    word.store(0, std::memory_order_release);
+    give_up(server, payload.data == nullptr
+                        ? server.slots.failure()
+                        : broken(server, "answers a request that it was not sent"));
+    return {};
+  }
+  server.lanes[slot].pop();  // the claim comes first
+  claimed_by_[claim] = &server;
+  exchange.silence.end();
+  // There is room in the lane now. Where nothing more is in it, nobody waits for that, unless the
+  // server fills the lane at this moment: then the next call will tell it.
+  const bool is_last = server.lanes[slot].empty() && server.shape.depth > 1;
+  owes_wake_ = is_last;
+  if (!is_last) wake();
+  may_wait = !is_last;
+  return {.payload = payload.data,
+          .count = payload.count,
+          .claim = &word,
+          .sequence = server.deliveries[slot].taken++,
+          .publisher = server.incarnation};
+}
+
+/// Nothing was found in the lane of `slot`: whether nothing more will be.
+void ClientPort::settle(ServerPeer& server, Slot slot) noexcept {
+  if (server.theirs != nullptr && server.lanes[slot].broken()) [[unlikely]]
+    give_up(server, broken(server, "has a queue of responses that cannot be"));
+  Exchange& exchange = exchanges_[slot];
+  DeliveredRequest& delivery = server.deliveries[slot];
+  const RequestFate fate = fate_of(server, slot);
+  if (fate == RequestFate::open) return;
+  delivery.is_over = true;
+  if (delivery.is_failed) return;
+  --exchange.open;
+  if (fate == RequestFate::ended) {
+    exchange.has_ended = true;
+  } else if (fate == RequestFate::died) {
+    exchange.error = Errc::peer_died;
+  } else {
+    deliver_if_waiting(slot);
+  }
+}
+
+RequestFate ClientPort::fate_of(const ServerPeer& server, Slot slot) const noexcept {
+  const DeliveredRequest& delivery = server.deliveries[slot];
+  if (server.theirs == nullptr) {  // it has not seen this client
+    return server.is_gone || server.is_leaving ? RequestFate::untaken : RequestFate::open;
+  }
+  return sluice::fate_of({.number = delivery.number, .position = delivery.position},
+                         server.word(server.shape.done_offset(slot)),
+                         server.word(ServerRow::kHeadOffset), server.is_gone, server.is_leaving,
+                         delivery.is_failed ? nullptr : &server.lanes[slot]);
+}
+
+ClientPort::Outcome ClientPort::outcome_now(Slot slot) noexcept {
+  Exchange& exchange = exchanges_[slot];
+  for (ServerPeer& server : peers_) {
+    if (server.is_open(slot, exchange) && server.is_empty(slot)) {
+      settle(server, slot);
+    }
+  }
+  if (exchange.open != 0) return Outcome::open;
+  if (exchange.has_ended) return Outcome::ended;
+  return exchange.error != Errc::ok ? Outcome::failed : Outcome::waiting;
+}
+
+bool ClientPort::is_ready(Slot slot) noexcept {
+  if (pending_failure_.code != Errc::ok) return true;
+  const Outcome now = outcome_now(slot);
+  if (now == Outcome::ended || now == Outcome::failed) return true;
+  for (const ServerPeer& server : peers_) {
+    if (server.is_open(slot, exchanges_[slot]) && !server.is_empty(slot)) return true;
+  }
+  return false;
+}
+
+/// Whether nobody looks at the request in `slot` any more, which its user has dropped.
+bool ClientPort::is_over(Slot slot) noexcept {
+  const Exchange& exchange = exchanges_[slot];
+  for (ServerPeer& server : peers_) {
+    if (!server.has(slot, exchange)) continue;
+    if (!server.deliveries[slot].is_failed) {
+      // What the server has sent until now; what comes later is found the next time.
+      for (std::uint32_t i = 0; i < server.shape.depth && server.front(slot); ++i) {
+        server.lanes[slot].pop();
+      }
+    }
+    settle(server, slot);
+    if (server.has(slot, exchange)) return false;
+  }
+  return true;
+}
+
+/// Looks at the slot that has been busy for longest. Returns whether it is free now.
+bool ClientPort::collect_one() noexcept {
+  if (busy_.count() == 0) return false;
+  const Slot slot = busy_.pop();
+  if (cells_.is_held(Cell(slot)) || !is_over(slot)) {
+    busy_.push(slot);
+    return false;
+  }
+  free_.push_back(slot);
+  return true;
+}
+
+void ClientPort::collect_all() noexcept {
+  for (std::size_t left = busy_.count(); left > 0; --left) collect_one();
+}
+
+bool ClientPort::collect() noexcept {
+  collect_all();
+  if (!free_.empty()) return true;
+  look();  // who has it may be dead
+  collect_all();
+  return !free_.empty();
+}
+
+}  // namespace sluice

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The clients of a server: who comes, who leaves, the rows between them, and the slots of responses
+// that they use.
+#include <algorithm>
+#include <cstring>
+#include <sluice/core/format.hpp>
+#include <sluice/pattern/request_response/server_port.hpp>
+#include <sluice/platform/lock.hpp>
+#include <sluice/queue/tagged_entry.hpp>
+
+namespace sluice {
+namespace {
+
+/// Memory for responses that is there as soon as a client is, beside one response to each of its
+/// requests and those that it may hold. Where responses are large, more is taken when it is needed.
+constexpr std::uint64_t kBudgetBytes = std::uint64_t{256} << 10;
+
+}  // namespace
+
+Failure broken(const ClientPeer& client, const std::string& what) {
+  return {Errc::corrupted,
+          format("{} {}; its client is broken, restart it", client.file.path(), what)};
+}
+
+void ServerPort::look_at_clients() noexcept {
+  has_met_ = false;
+  // A newcomer is met in a look of its own, which it is counted in.
+  for (bool has_new = true; has_new;) {
+    has_new = false;
+    const auto looked = peers_.look(
+        [&](ClientPeer& client) {
+          auto prepared = prepare(client);
+          has_new |= prepared.has_value();
+          return prepared;
+        },
+        [this](ClientPeer& client, const File&) { return meet(client); },
+        [this](ClientPeer& client) { depart(client); });
+    if (!looked) pending_failure_ = looked.failure();
+  }
+  if (has_met_) peers_.announce_newcomers();  // the new clients are to find their rows
+  if (gone_ != 0) drop_gone();
+}
+
+void ServerPort::depart(ClientPeer& client) noexcept {
+  // relaxed: nothing is ordered by it.
+  client.has_left.store(true, std::memory_order_relaxed);
+  client.requests.reset();
+  ++gone_;
+  reclaim_all(client);
+}
+
+/// Whether everything that a client's file says of itself lies inside it.
+Result<void> ServerPort::prepare(ClientPeer& client) {
+  client.incarnation = client.file.incarnation();
+  const auto [pending, borrowed] = client.words().shape.read();
+  if (pending == 0 || pending > kMaxExchanges || borrowed == 0 || borrowed > kMaxExchanges ||
+      !client.file.region().contains(ClientFile::kWantedOffset, line_bytes(pending))) {
+    return broken(client, format("has {} requests and holds {} responses", pending, borrowed));
+  }
+  client.their_shape = {.max_pending = pending, .max_borrowed = borrowed};
+  client.shape = {.max_pending = pending, .depth = options_.depth};
+  client.slots = PeerSlots(client.file, client.words().slots, client.words().slot_count, request_);
+  if (auto connected = client.slots.connect(); !connected) return connected;
+  if (client.slots.size() < pending) {
+    return broken(client, format("has {} slots for {} requests", client.slots.size(), pending));
+  }
+  return {};
+}
+
+/// Finds this server's row in the client's file, if the client has seen this server, and connects
+/// with it. Errors: this process is short of something; to be tried again.
+Result<void> ServerPort::meet(ClientPeer& client) noexcept {
+  if (client.requests || client.is_broken || is_leaving_) return {};
+  // acquire: pairs with the release in `ClientPort::connect`: the row is there.
+  const std::uint64_t row = client.words().rows[file_.seat()].load(std::memory_order_acquire);
+  if (row == 0) return {};
+  const std::uint64_t bytes = client.their_shape.bytes();
+  if (!client.file.region().contains(row, bytes)) {
+    if (auto grown = client.file.follow_growth(); !grown) return grown;
+  }
+  if (row % kCacheLineBytes != 0 || !client.file.region().contains(row, bytes)) {
+    give_up(client, broken(client, "has a row outside the file"));
+    return {};
+  }
+  client.theirs = client.file.region().data() + row;
+  // relaxed: ordered by the acquire before. An earlier server's on the same seat is another's.
+  if (client.their_words(ClientRow::kServerOffset)->load(std::memory_order_relaxed) !=
+      file_.incarnation()) {
+    return {};
+  }
+  auto connected = connect(client);
+  has_met_ |= connected.has_value();
+  return connected;
+}
+
+Result<void> ServerPort::connect(ClientPeer& client) {
+  const auto row = pool_.heap().allocate(client.shape.bytes(), kCacheLineBytes);
+  if (!row) return row.failure();
+  client.row = *row;
+  std::memset(file_.region().data() + *row, 0, client.shape.bytes());
+  // relaxed: ordered by the release that follows.
+  word_of(client, ServerRow::kClientOffset).store(client.incarnation, std::memory_order_relaxed);
+  const std::uint32_t pending = client.their_shape.max_pending;
+  const auto* heads = client.their_words(client.their_shape.heads_offset());
+  client.lanes.reserve(pending);
+  for (std::uint32_t slot = 0; slot < pending; ++slot) {
+    std::atomic<std::uint64_t>& done = word_of(client, client.shape.done_offset(slot));
+    std::atomic<std::uint64_t>* entries = &word_of(client, client.shape.lane_offset(slot));
+    client.lanes.push_back({.responses = {entries, heads[slot], options_.depth},
+                            .entries = entries,
+                            .done = &done,
+                            .limit = options_.depth});
+  }
+  client.requests.emplace(word_of(client, ServerRow::kHeadOffset),
+                          client.their_words(ClientRow::kRequestsOffset),
+                          client.their_shape.queue_capacity());
+  (void)grow_to(slots_needed(true));  // where it fails, `pending_failure_` says so
+  client.passed.reserve(pool_.size());
+  // release: pairs with the acquire in `ClientPort::meet`; the row is empty.
+  file_.words<ServerFile>().rows[client.seat].store(*row, std::memory_order_release);
+  return {};
+}
+
+std::atomic<std::uint64_t>& ServerPort::word_of(const ClientPeer& client,
+                                                std::uint64_t offset) const noexcept {
+  return *file_.region().at<std::atomic<std::uint64_t>>(client.row + offset);
+}
+
+/// No more requests of a broken client are taken. What it has of this server it keeps until it is
+/// gone.
+void ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcept {
+  client.is_broken = true;
+  client.requests.reset();
+  pending_failure_ = failure;
+}
+
+bool ServerPort::is_held(const ClientPeer& client) const noexcept {
+  for (std::uint32_t cell = 0; cell < options_.max_requests; ++cell) {
+    if (requests_[cell].client == &client && cells_.is_held(cell)) return true;
+  }
+  return false;
+}
+
+void ServerPort::drop_gone() noexcept {
+  peers_.drop_if([this](ClientPeer& client) {
+    if (!client.is_gone || is_held(client)) return false;
+    if (client.row != 0) {
+      std::atomic<std::uint64_t>& row = file_.words<ServerFile>().rows[client.seat];
+      // relaxed, both: this process's own word; the client that would read it is gone.
+      if (row.load(std::memory_order_relaxed) == client.row)
+        row.store(0, std::memory_order_relaxed);
+      pool_.heap().deallocate(client.row);
+    }
+    --gone_;
+    return true;
+  });
+}
+
+/// Moves on what the client has taken from a lane. The claims are to be read after this.
+void ServerPort::pass(ClientPeer& client, Lane& lane) noexcept {
+  const std::uint64_t consumed = lane.responses.consumed();
+  for (; lane.reclaimed < consumed; ++lane.reclaimed) {
+    // relaxed: this process's own word.
+    const std::uint64_t entry =
+        lane.entries[lane.reclaimed & (options_.depth - 1)].load(std::memory_order_relaxed);
+    client.passed.push_back(TaggedEntry::index(entry));
+  }
+  lane.limit = consumed + options_.depth;
+}
+
+/// At once: so many as are made when a client comes; otherwise, as many as can be in use.
+std::uint64_t ServerPort::slots_needed(bool at_once) const noexcept {
+  std::uint64_t slots = options_.max_loans;
+  const std::uint64_t affordable = kBudgetBytes / SlotPool::slot_bytes(pool_.layout());
+  for (ClientPeer& client : peers_) {
+    // One that died is still known until the end of a look, and its slots are not needed any more.
+    if (client.lanes.empty() || client.is_gone || !is_locked(client.file.file())) continue;
+    const std::uint64_t pending = client.their_shape.max_pending;
+    const std::uint64_t most = pending * options_.depth;
+    slots += client.their_shape.max_borrowed +
+             (at_once ? std::min(most, std::max(pending, affordable)) : most);
+  }
+  return std::min<std::uint64_t>(slots, TaggedEntry::kMaxIndex);
+}
+
+Result<void> ServerPort::grow_to(std::uint64_t slots) {
+  const std::uint32_t present = pool_.size();
+  Result<void> added;
+  while (pool_.size() < slots && added) added = pool_.add_slot();
+  for (std::uint32_t slot = pool_.size(); slot-- > present;) free_.push_back(slot);
+  free_.reserve(pool_.size());
+  marks_.resize(pool_.size(), 0);
+  for (ClientPeer& client : peers_) client.passed.reserve(pool_.size());
+  // release: pairs with the acquire in `PeerSlots::learn`; the slots' addresses come before it.
+  file_.words<ServerFile>().slot_count.store(pool_.size(), std::memory_order_release);
+  if (added) return {};
+  pending_failure_ = {added.error(),
+                      format("{} responses of {} bytes needed, {} there: {}", slots,
+                             pool_.layout().bytes, pool_.size(), added.failure().message)};
+  return pending_failure_;
+}
+
+bool ServerPort::find_free() noexcept {
+  reclaim();
+  if (!free_.empty()) return true;
+  look_at_clients();  // a client may be dead
+  reclaim();
+  if (!free_.empty()) return true;
+  if (pool_.size() < slots_needed(false)) {
+    (void)grow_to(pool_.size() + 1);
+  } else {
+    pending_failure_ = {Errc::no_memory,
+                        format("all {} slots of responses are in use", pool_.size())};
+  }
+  return !free_.empty();
+}
+
+void ServerPort::reclaim() noexcept {
+  for (ClientPeer& client : peers_) reclaim(client);
+}
+
+/// Frees what a client has taken and does not claim any more.
+void ServerPort::reclaim(ClientPeer& client) noexcept {
+  if (client.lanes.empty() || client.is_gone) return;
+  for (Lane& lane : client.lanes) {
+    if (lane.reclaimed != lane.responses.position()) pass(client, lane);
+  }
+  if (client.passed.empty()) return;
+  ++looks_;
+  const auto* claims = client.their_words(client.their_shape.claims_offset());
+  for (std::uint32_t i = 0; i < client.their_shape.max_borrowed; ++i) {
+    // acquire, and after the heads: pairs with the release of the claim, which comes before the
+    // head; where it was cleared, the payload was read.
+    const std::uint64_t slot = claims[i].load(std::memory_order_acquire) - 1;
+    if (slot < marks_.size()) marks_[slot] = looks_;
+  }
+  std::erase_if(client.passed, [this](Slot slot) {
+    if (marks_[slot] == looks_) return false;
+    give_back(slot);
+    return true;
+  });
+}
+
+/// Frees all that a client had that is gone.
+void ServerPort::reclaim_all(ClientPeer& client) noexcept {
+  for (Lane& lane : client.lanes) {
+    for (; lane.reclaimed < lane.responses.position(); ++lane.reclaimed) {
+      // relaxed: this process's own word.
+      const std::uint64_t entry =
+          lane.entries[lane.reclaimed & (options_.depth - 1)].load(std::memory_order_relaxed);
+      client.passed.push_back(TaggedEntry::index(entry));
+    }
+  }
+  for (const Slot slot : client.passed) give_back(slot);
+  client.passed.clear();
+}
+
+}  // namespace sluice

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <sluice/core/format.hpp>
+#include <sluice/platform/lock.hpp>
+#include <sluice/service/port_file.hpp>
+#include <utility>
+
+namespace sluice {
+
+Result<void> PortFile::create(Service& service, const PortKind& kind, mode_t mode,
+                              std::uint64_t bytes, std::uint64_t reserved_bytes) {
+  auto file = SharedFile::create(service.directory(), mode, kind.file, service.node().id(), bytes,
+                                 reserved_bytes);
+  if (!file) return file.failure();
+  file_ = std::move(*file);
+  incarnation_ = file_.header().incarnation;
+  service_ = &service;
+  kind_ = &kind;
+  return {};
+}
+
+Result<void> PortFile::join() {
+  for (Seat seat = 0; seat < kMaxSeats; seat = seat + 1) {
+    std::string name = file_name_of(*kind_, seat);
+    const auto linked = file_.link(service_->directory(), name);
+    if (!linked && linked.error() == Errc::already_exists) continue;
+    if (!linked) return linked;
+    seat_ = seat;
+    name_ = std::move(name);
+    service_->board().announce_change(service_->directory());
+    return {};
+  }
+  return Failure{Errc::too_many_ports, format("all {} {} seats in {} are taken", kMaxSeats,
+                                              kind_->name, service_->directory().path)};
+}
+
+void PortFile::leave(bool is_needed) noexcept {
+  if (!has_joined()) return;
+  if (!is_needed) ::unlinkat(service_->directory().fd(), name_.c_str(), 0);
+  name_.clear();
+  // Before the announcement: whoever looks because of it finds nobody alive here. The mapping alone
+  // would keep the lock.
+  unlock(file_.file());
+  file_.close_descriptor();
+  service_->board().announce_change(service_->directory());
+}
+
+bool PortFile::has_its_name() const noexcept {
+  return has_joined() && leads_to(service_->directory(), name_, file_.file());
+}
+
+}  // namespace sluice
