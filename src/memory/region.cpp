@@ -28,7 +28,8 @@ Result<std::byte*> reserve_address_space(const std::string& path, std::uint64_t 
   void* base =
       ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return mapping_failure(path, bytes, errno);
-  ::munlock(base, bytes);  // after mlockall, a reservation must not count as locked
+  ::munlock(base, bytes);                 // after mlockall, a reservation must not count as locked
+  ::madvise(base, bytes, MADV_DONTDUMP);  // nor enter a core file
   return static_cast<std::byte*>(base);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -219,6 +220,14 @@ bool leads_to(const Directory& directory, const std::string& name, const File& f
 
 Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t to_bytes,
                      const std::string& path) {
+  // Beyond this limit, the kernel would end the process with SIGXFSZ.
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && to_bytes > limit.rlim_cur) {
+    return Failure{Errc::no_memory,
+                   format("cannot reserve memory for {}: a file of {} bytes needed, this process "
+                          "may have files of {} (RLIMIT_FSIZE); raise it with ulimit -f",
+                          path, to_bytes, limit.rlim_cur)};
+  }
   int error = 0;
   do {
     error = ::fallocate(file.fd(), 0, static_cast<off_t>(from_bytes),

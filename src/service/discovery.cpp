@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/port_kind.hpp>
@@ -8,11 +9,22 @@
 namespace sluice {
 namespace {
 
+/// The owner of `file` lives. Neither alive nor dead is one that has left since the file was
+/// opened.
+std::optional<bool> is_alive(const Directory& directory, const std::string& name,
+                             const SharedFile& file) {
+  if (is_locked(file.file())) return true;
+  if (!leads_to(directory, name, file.file())) return std::nullopt;
+  return false;
+}
+
 void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
   const auto port = port_of(name);
   if (!port) return;
   const auto file = SharedFile::open(service, name, port->kind.file, sizeof(FileHeader));
   if (!file) return;
+  const auto alive = is_alive(service, name, *file);
+  if (!alive) return;
   const FileHeader& header = file->header();
   ports.push_back({.kind = std::string(port->kind.name),
                    .seat = port->seat,
@@ -20,7 +32,7 @@ void add_port(const Directory& service, const std::string& name, std::vector<Por
                    .node = header.node,
                    .node_name = {},
                    .incarnation = header.incarnation,
-                   .alive = is_locked(file->file())});
+                   .alive = *alive});
 }
 
 std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeInfo>& nodes) {
@@ -80,6 +92,8 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
   for (const std::string& name : *names) {
     const auto file = SharedFile::open(*directory, name, FileKind::node, sizeof(NodeFile));
     if (!file) continue;
+    const auto alive = is_alive(*directory, name, *file);
+    if (!alive) continue;
     const auto& words = *file->region().at<NodeFile>(0);
     const std::uint64_t name_bytes = words.name_bytes;
     const std::uint64_t executable_bytes = words.executable_bytes;
@@ -90,7 +104,7 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
                      .pid = words.header.pid,
                      .executable = std::string(text + name_bytes, executable_bytes),
                      .start_ticks = words.start_ticks,
-                     .alive = is_locked(file->file())});
+                     .alive = *alive});
   }
   std::sort(found.begin(), found.end(), [](const NodeInfo& a, const NodeInfo& b) {
     return a.name != b.name ? a.name < b.name : a.id < b.id;

@@ -3,6 +3,7 @@
 // Files that are complete when seen, also where the file system cannot make unnamed ones.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -133,6 +134,44 @@ TEST(Lock, IsSeenThroughAnotherDescriptionAndGoneWithTheLast) {
     EXPECT_FALSE(try_lock(second, LockKind::shared).value());
   }
   EXPECT_FALSE(is_locked(looker));
+}
+
+TEST(File, ALimitOnTheSizeOfFilesIsAnErrorAndNoSignal) {
+  TemporaryRoot root;
+  ChildProcess child([](const ChildProcess::Line&) {
+    const rlimit limit{.rlim_cur = 4096, .rlim_max = 4096};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+    Node node("limited");
+    const auto publisher = Publisher<int>::create(node, "topic");
+    if (publisher.error() != Errc::no_memory) return 2;
+    return publisher.failure().message.find("RLIMIT_FSIZE") == std::string::npos ? 3 : 0;
+  });
+  EXPECT_EQ(child.wait(), 0);
+}
+
+/// From here on the kernel gives no random numbers.
+bool forbid_random_numbers() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  return filter_system_calls(filter);
+}
+
+TEST(Process, WhereRandomNumbersAreForbiddenPortsStillDiffer) {
+  TemporaryRoot root;
+  ChildProcess child([](const ChildProcess::Line&) {
+    if (!forbid_random_numbers()) return 1;
+    Node node("sandboxed");
+    Publisher<int> one(node, "topic");
+    Publisher<int> other(node, "topic");
+    Subscriber<int> subscriber(node, "topic");
+    one.publish(1);
+    return one.id() != 0 && one.id() != other.id() && subscriber.receive() ? 0 : 2;
+  });
+  EXPECT_EQ(child.wait(), 0);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <support/child_process.hpp>
 #include <support/temporary_root.hpp>
+#include <thread>
 #include <vector>
 
 namespace sluice {
@@ -136,6 +138,29 @@ TEST(Discovery, TheDeadAreSeenUntilTheyAreReaped) {
   ASSERT_EQ(services().size(), 1U);
   EXPECT_EQ(services()[0].ports.size(), 1U);
   EXPECT_EQ(publisher.subscribers(), 0U);
+}
+
+TEST(Discovery, WhoLeavesInGoodOrderIsNeverShownDead) {
+  TemporaryRoot root;
+  Node stays("stays");
+  Subscriber<int> subscriber(stays, "topic");
+  std::atomic<bool> stop{false};
+  std::thread comer([&] {
+    while (!stop) {
+      Node node("short");
+      Publisher<int> publisher(node, "topic");
+    }
+  });
+  int dead = 0;
+  for (int i = 0; i < 3000; ++i) {
+    for (const NodeInfo& node : nodes()) dead += node.alive ? 0 : 1;
+    for (const ServiceInfo& service : services()) {
+      for (const PortInfo& port : service.ports) dead += port.alive ? 0 : 1;
+    }
+  }
+  stop = true;
+  comer.join();
+  EXPECT_EQ(dead, 0);
 }
 
 }  // namespace
