@@ -35,6 +35,7 @@ class BroadcastWriter {
     std::uint64_t assumed_cursor = 0;
     std::uint64_t helped = 0;  ///< last request that was answered
     Slot pinned = kNoSlot;
+    bool may_lose = false;  ///< lossless delivery does not wait for it
   };
 
   BroadcastWriter() = default;
@@ -122,6 +123,7 @@ class BroadcastWriter {
   [[nodiscard]] std::uint64_t lap_limit(const Readers& readers) const noexcept {
     std::uint64_t limit = UINT64_MAX;
     for (const Reader& reader : readers) {
+      if (reader.may_lose) continue;
       // acquire: pairs with the release of `cursor` in `take`: what was taken stays taken.
       std::uint64_t cursor = reader.row == nullptr
                                  ? BroadcastRow::kUnset

@@ -188,7 +188,8 @@ Result<void> PublisherPort::connect(Subscriber& subscriber) {
                        .depth = std::clamp<std::uint64_t>(shape.depth, 1, depth()),
                        .assumed_cursor = assumed,
                        .helped = 0,
-                       .pinned = kNoSlot};
+                       .pinned = kNoSlot,
+                       .may_lose = shape.may_lose != 0};
   subscriber.file.close_descriptor();
   find_row(subscriber);
   return {};

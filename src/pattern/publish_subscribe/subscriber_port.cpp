@@ -69,7 +69,7 @@ Result<void> SubscriberPort::open() {
   }
   auto& words = file_.words<SubscriberFile>();
   words.shape.write({.max_borrowed = options_.max_borrowed,
-                     .unused = 0,
+                     .may_lose = options_.may_lose ? 1U : 0U,
                      .depth = options_.depth,
                      .row_bytes = row_bytes});
   row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
@@ -114,9 +114,9 @@ Result<void> SubscriberPort::connect(Publisher& publisher) {
   if (auto checked = check(publisher.file, publisher.shape); !checked) return checked;
   publisher.incarnation = publisher.file.incarnation();
   // A lossless publisher does not go further than the depth, except with what it had loaned before.
-  publisher.depth = publisher.shape.delivery != 0
-                        ? publisher.shape.capacity
-                        : std::min(options_.depth, publisher.shape.capacity);
+  publisher.is_waiting = publisher.shape.delivery != 0 && !options_.may_lose;
+  publisher.depth = publisher.is_waiting ? publisher.shape.capacity
+                                         : std::min(options_.depth, publisher.shape.capacity);
   publisher.slots = PeerSlots(publisher.file, words.slots, words.words.slots, payload_);
   if (auto connected = publisher.slots.connect(); !connected) return connected;
   const auto index = free_row();

@@ -461,6 +461,39 @@ TEST_F(PublishSubscribe, LosslessDeliveryLosesNothing) {
   EXPECT_EQ(child.wait(), 0);
 }
 
+TEST_F(PublishSubscribe, ALosslessPublisherDoesNotWaitForWhoMayLose) {
+  Publisher<int> publisher(*node, "numbers", {.depth = 4, .delivery = Delivery::lossless});
+  Subscriber<int> viewer(*node, "numbers", {.max_borrowed = 2, .may_lose = true});
+  Reader<int> reader(*node, "numbers");
+  Subscriber<int> logger(*node, "numbers");
+  ASSERT_TRUE(publisher.publish(0));
+  const auto held = viewer.receive();
+  ASSERT_TRUE(held);
+  const auto newest = reader.read();
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(*logger.receive(), 0);
+  for (int i = 1; i < 200; ++i) {
+    ASSERT_TRUE(publisher.publish(i)) << publisher.last_failure().message;
+    EXPECT_EQ(*logger.receive(), i);
+  }
+  EXPECT_EQ(*held, 0) << "what it holds is not written again";
+  EXPECT_EQ(*newest, 0);
+  EXPECT_EQ(logger.lost(), 0U);
+  std::uint64_t received = 1;
+  int last = 0;
+  while (const auto sample = viewer.receive()) {
+    EXPECT_GT(*sample, last);
+    last = *sample;
+    ++received;
+  }
+  EXPECT_EQ(last, 199);
+  EXPECT_EQ(received + viewer.lost(), 200U);
+  EXPECT_GT(viewer.lost(), 0U);
+  // The one that may not lose is waited for as before.
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(publisher.publish(i));
+  EXPECT_EQ(publisher.loan().error(), Errc::would_block);
+}
+
 TEST_F(PublishSubscribe, LosslessLoansSayWhenThereIsNoRoom) {
   Publisher<int> publisher(*node, "numbers", {.depth = 4, .delivery = Delivery::lossless});
   Subscriber<int> subscriber(*node, "numbers");

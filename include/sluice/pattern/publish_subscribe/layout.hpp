@@ -55,8 +55,8 @@ static_assert(offsetof(PublisherFile, shape) == 64 && sizeof(PublisherShape) == 
 /// A subscriber's fixed words.
 struct SubscriberShape {
   std::uint32_t max_borrowed;  ///< claims in a row
-  std::uint32_t unused;
-  std::uint64_t depth;  ///< how far it trails a publisher at most
+  std::uint32_t may_lose;      ///< 1: lossless publishers do not wait for it
+  std::uint64_t depth;         ///< how far it trails a publisher at most
   std::uint64_t row_bytes;
 };
 

@@ -11,7 +11,7 @@ namespace sluice {
 /// What happens to a subscriber that does not keep up.
 enum class Delivery : std::uint32_t {
   latest,    ///< It loses the oldest samples, and is told how many. Nobody waits for it.
-  lossless,  ///< `loan` finds no room until it has read on. A dead subscriber is not waited for.
+  lossless,  ///< `loan` finds no room until it has read on, unless it is dead or `may_lose`.
 };
 
 /// Everything that a publisher has: a subscriber's default depth and history.
@@ -42,6 +42,9 @@ struct SubscriberOptions {
   std::uint32_t history = kAll;
   /// Samples that may be held at once. 1 to 256. Publishers have memory for so many more.
   std::uint32_t max_borrowed = 4;
+  /// Under lossless delivery: this subscriber loses the oldest samples, as under `latest`, instead
+  /// of making a publisher wait. For those who only look on: a viewer, a logger.
+  bool may_lose = false;
 };
 
 }  // namespace sluice

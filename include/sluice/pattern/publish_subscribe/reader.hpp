@@ -33,8 +33,9 @@ class Reader : public PortOwner<SubscriberPort> {
   /// The same without exceptions.
   [[nodiscard]] static Result<Reader> create(const Node& node, std::string_view service,
                                              const ReaderOptions& options = {}) noexcept {
-    auto port = SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(),
-                                       {.max_borrowed = options.max_borrowed}, true);
+    auto port =
+        SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(),
+                               {.max_borrowed = options.max_borrowed, .may_lose = true}, true);
     if (!port) return port.failure();
     return Reader(*port);
   }

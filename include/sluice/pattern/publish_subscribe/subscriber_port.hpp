@@ -74,6 +74,7 @@ class SubscriberPort final : public WaitableHandleOwner {
     std::uint64_t incarnation = 0;
     std::uint64_t row = 0;
     std::uint32_t depth = 0;
+    bool is_waiting = false;  // for this subscriber, where it has no room
     bool is_new = true;       // bound in this look, to be started
     bool is_drained = false;  // not read any more: it is gone or broken
   };
@@ -124,7 +125,7 @@ class SubscriberPort final : public WaitableHandleOwner {
     if (payload.data == nullptr) [[unlikely]]
       return give_up(publisher, claim);
     claimed_of_[claim] = &publisher;
-    if (publisher.shape.delivery != 0) wake_publisher();
+    if (publisher.is_waiting) wake_publisher();
     return {.payload = payload.data,
             .count = payload.count,
             .claim = &publisher.reader.claim_word(claim),
