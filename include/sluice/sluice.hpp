@@ -10,15 +10,15 @@
 #include <sluice/pattern/events/notifier.hpp>
 #include <sluice/pattern/events/options.hpp>
 #include <sluice/pattern/publish_subscribe/options.hpp>
-#include <sluice/pattern/request_response/options.hpp>
-#include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/publish_subscribe/publisher.hpp>
 #include <sluice/pattern/publish_subscribe/reader.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber.hpp>
 #include <sluice/pattern/publish_subscribe/writer.hpp>
 #include <sluice/pattern/request_response/client.hpp>
+#include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/server.hpp>
 #include <sluice/pattern/work_queue/job.hpp>
+#include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/producer.hpp>
 #include <sluice/pattern/work_queue/worker.hpp>
 #include <sluice/service/discovery.hpp>
