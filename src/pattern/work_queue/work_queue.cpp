@@ -92,7 +92,7 @@ Result<WorkQueue> WorkQueue::open_or_make(const Service& service, std::uint32_t 
   if (!linked && linked.error() == Errc::already_exists)
     return open(service.directory());  // another's is there
   if (!linked) return linked.failure();
-  file->close_descriptor();  // and with it the lock: it is nobody's
+  file->close_descriptor();  // nobody owns it: nobody asks for its lock
   return WorkQueue(std::move(*file), capacity);
 }
 
