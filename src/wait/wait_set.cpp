@@ -258,7 +258,7 @@ std::size_t WaitSet::State::wait(std::chrono::nanoseconds timeout) {
     fired = round();
     if (fired != 0 || is_stopped() || Clock::now() >= until || !sleep(until)) break;
   }
-  // relaxed: as in `run`.
+  // relaxed: nothing is ordered by it; `stop` says so by the process bell.
   stop_.store(false, std::memory_order_relaxed);
   return fired;
 }

@@ -223,7 +223,7 @@ class BroadcastReader {
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
   /// Whether `take` would find something.
   [[nodiscard]] bool has_new() const noexcept {
-    // acquire: as in `take`.
+    // acquire: pairs with the release of `head` in `publish`.
     return words_.head->head.load(std::memory_order_acquire) > cursor_;
   }
 
@@ -298,7 +298,7 @@ class BroadcastReader {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     // acquire: keeps the reads of the payload behind the validation.
     if (cell.load(std::memory_order_acquire) == entry) return entry;
-    // release: as in `release`.
+    // release: pairs with the acquire of the claims in `reclaim`.
     word.store(0, std::memory_order_release);
     return kNone;
   }
@@ -326,7 +326,7 @@ class BroadcastReader {
         4 * std::min<std::uint64_t>(words_.head->slots.load(std::memory_order_relaxed), kMaxSlots);
     Taken result;
     for (std::uint64_t tries = 1; tries < most; ++tries) {
-      // acquire: as in `take`.
+      // acquire: pairs with the release of `head` in `publish`.
       const std::uint64_t head = words_.head->head.load(std::memory_order_acquire);
       // At least one further: the entry is overwritten before `head` says so, and a publisher
       // killed in between will never say so.
@@ -353,7 +353,8 @@ class BroadcastReader {
       if (words_.help->request.load(std::memory_order_acquire) != request) continue;
       // relaxed: ordered by the acquire before; it stays as it is until the request is answered.
       const std::uint64_t help = words_.help->entry.load(std::memory_order_relaxed);
-      // release: as in `try_claim`; the pin holds until `answered` is seen, so nothing to validate.
+      // release: pairs with the acquire of the claims in `reclaim`; the pin holds until `answered`
+      // is seen, so nothing to validate.
       words_.row->claims()[claim].store(std::uint64_t{SampleHandle::slot(help)} + 1,
                                         std::memory_order_release);
       // The current sample may be the one before the cursor.

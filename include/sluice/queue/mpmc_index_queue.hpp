@@ -112,7 +112,8 @@ class MpmcIndexQueue {
   /// Takes the oldest index; nothing when the queue is empty.
   [[nodiscard]] std::optional<std::uint32_t> try_pop() noexcept {
     for (;;) {
-      // Acquire, with the release in `PositionHint::move_on`: as in `try_push`.
+      // Acquire, with the release in `PositionHint::move_on`: the cell is seen at least as it was
+      // then.
       const std::uint64_t position = words_->head.load(std::memory_order_acquire);
       Cell& cell = cell_at(position);
       // Relaxed: the turn alone decides, and the compare-and-swap tests it again.

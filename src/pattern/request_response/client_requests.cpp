@@ -83,7 +83,7 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   if (payload.data == nullptr ||
       number_in(server.slots.header(response)).load(std::memory_order_relaxed) != exchange.number)
       [[unlikely]] {
-    // release: as above.
+    // release: pairs with the acquire of the claims in `ServerPort::reclaim`.
     word.store(0, std::memory_order_release);
     give_up(server, payload.data == nullptr
                         ? server.slots.failure()
@@ -109,7 +109,8 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
 /// Nothing was found in the lane of `slot`: whether nothing more will be.
 void ClientPort::settle(ServerPeer& server, Slot slot) noexcept {
   if (server.theirs != nullptr && server.lanes[slot].broken()) [[unlikely]]
-    give_up(server, broken(server, "has a queue of responses that cannot be"));
+    give_up(server,
+            broken(server, "has a queue of responses with an entry of an impossible position"));
   Exchange& exchange = exchanges_[slot];
   DeliveredRequest& delivery = server.deliveries[slot];
   const RequestFate fate = fate_of(server, slot);

@@ -177,7 +177,7 @@ Assigned WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
 bool WorkerPort::done(const Assigned& assigned) noexcept {
   if (is_forked()) return false;  // the parent's
   const bool was_ours = finish(assigned.job);
-  // relaxed: see `look_at_producer`.
+  // relaxed: who does not see it yet leaves the file to the next look.
   if (assigned.producer->is_gone.load(std::memory_order_relaxed)) [[unlikely]] {
     // After the fence in `finish`: of several workers that finish the last jobs, one at least sees
     // that there are no more.

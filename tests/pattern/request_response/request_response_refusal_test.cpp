@@ -112,7 +112,7 @@ TEST_F(RefusalOfServers, WhoseLaneHoldsWhatCannotBe) {
   auto pending = client.send(7);
   file->set(row + kServerRow.lane_offset(1), 0x1234567812345678);
   file->set(row + kServerRow.lane_offset(0), 0x1234567812345678);
-  expect_given_up(pending, "has a queue of responses that cannot be");
+  expect_given_up(pending, "has a queue of responses with an entry of an impossible position");
 }
 
 TEST_F(RefusalOfServers, WhoAnswersWithASlotThatItDoesNotHave) {
@@ -225,7 +225,7 @@ struct RefusalOfClients : testing::Test {
 
 TEST_F(RefusalOfClients, WhoseQueueHoldsWhatCannotBe) {
   file->set(row + ClientRow::kRequestsOffset, 0x1234567812345678);
-  expect_given_up("has a queue of requests that cannot be");
+  expect_given_up("has a queue of requests with an entry of an impossible position");
 }
 
 TEST_F(RefusalOfClients, WhoSendsASlotThatItDoesNotHave) {

@@ -161,7 +161,8 @@ class ServerPort final : public WaitableHandleOwner {
       if (!client.requests) continue;
       if (const auto slot = client.requests->front()) return take_from(client, *slot, cell);
       if (client.requests->broken()) [[unlikely]]
-        give_up(client, broken(client, "has a queue of requests that cannot be"));
+        give_up(client,
+                broken(client, "has a queue of requests with an entry of an impossible position"));
     }
     if (gone_ != 0) [[unlikely]]
       drop_gone();
