@@ -76,7 +76,7 @@ class Parser {
     if (rest_.starts_with('-')) return expect("- "), values;
     do {
       const std::size_t stop = rest_.find_first_of("x ");
-      const bool is_last = stop == rest_.npos || rest_[stop] == ' ';
+      const bool is_last = stop == std::string_view::npos || rest_[stop] == ' ';
       values.push_back(number(is_last ? " " : "x"));
       if (is_last) return values;
     } while (!failed_ && values.size() < kMaxRank);

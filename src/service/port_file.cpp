@@ -23,7 +23,7 @@ Result<void> PortFile::create(Service& service, const PortKind& kind, mode_t mod
 Result<void> PortFile::join() {
   for (Seat seat = 0; seat < kMaxSeats; seat = seat + 1) {
     std::string name = file_name_of(*kind_, seat);
-    const auto linked = file_.link(service_->directory(), name);
+    auto linked = file_.link(service_->directory(), name);
     if (!linked && linked.error() == Errc::already_exists) continue;
     if (!linked) return linked;
     seat_ = seat;

@@ -71,7 +71,7 @@ constexpr bool fits_arguments(std::string_view pattern,
       continue;
     }
     const std::size_t end = pattern.find('}', at);
-    if (c == '}' || end == pattern.npos || next == arguments.end()) return false;
+    if (c == '}' || end == std::string_view::npos || next == arguments.end()) return false;
     std::string_view what = pattern.substr(at + 1, end - at - 1);
     if (!what.empty()) {
       if (*next == FormatArgument::Kind::text || !what.starts_with(':')) return false;

@@ -78,7 +78,7 @@ Result<void> ClientPort::open(const PayloadLayout& request) {
   }
   // relaxed: linking the file hands it on.
   words.slot_count.store(pool_.size(), std::memory_order_relaxed);
-  for (std::uint32_t slot = requests; slot-- > 0;) free_.push_back(slot);
+  for (std::uint32_t slot = requests; slot-- > 0;) free_.emplace_back(slot);
   if (auto joined = file_.join(); !joined) return joined;
   look();
   return peers_.is_blind() ? Result<void>(pending_failure_) : Result<void>();

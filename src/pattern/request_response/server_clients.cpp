@@ -164,7 +164,7 @@ void ServerPort::pass(ClientPeer& client, Lane& lane) noexcept {
     // relaxed: this process's own word.
     const std::uint64_t entry =
         lane.entries[lane.reclaimed & (options_.depth - 1)].load(std::memory_order_relaxed);
-    client.passed.push_back(TaggedEntry::index(entry));
+    client.passed.emplace_back(TaggedEntry::index(entry));
   }
   lane.limit = consumed + options_.depth;
 }
@@ -188,7 +188,7 @@ Result<void> ServerPort::grow_to(std::uint64_t slots) {
   const std::uint32_t present = pool_.size();
   Result<void> added;
   while (pool_.size() < slots && added) added = pool_.add_slot();
-  for (std::uint32_t slot = pool_.size(); slot-- > present;) free_.push_back(slot);
+  for (std::uint32_t slot = pool_.size(); slot-- > present;) free_.emplace_back(slot);
   free_.reserve(pool_.size());
   marks_.resize(pool_.size(), 0);
   for (ClientPeer& client : peers_) client.passed.reserve(pool_.size());
@@ -249,7 +249,7 @@ void ServerPort::reclaim_all(ClientPeer& client) noexcept {
       // relaxed: this process's own word.
       const std::uint64_t entry =
           lane.entries[lane.reclaimed & (options_.depth - 1)].load(std::memory_order_relaxed);
-      client.passed.push_back(TaggedEntry::index(entry));
+      client.passed.emplace_back(TaggedEntry::index(entry));
     }
   }
   for (const Slot slot : client.passed) give_back(slot);

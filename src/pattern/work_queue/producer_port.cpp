@@ -108,7 +108,7 @@ Result<void> ProducerPort::add_slot() {
   }
   // release: pairs with the acquire in `PeerSlots`; the table comes first.
   file_.words<ProducerFile>().slots.store(pool_.size(), std::memory_order_release);
-  free_.push_back(pool_.size() - 1);
+  free_.emplace_back(pool_.size() - 1);
   return {};
 }
 
