@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 namespace sluice {
 
@@ -31,29 +32,18 @@ class offset_ptr {  // named after what it stands for, as `std::unique_ptr` is
   using iterator_category = std::random_access_iterator_tag;
 
   offset_ptr() noexcept = default;
-  offset_ptr(std::nullptr_t) noexcept {}                              // NOLINT
   offset_ptr(T* target) noexcept : distance_(distance_to(target)) {}  // NOLINT
   offset_ptr(const offset_ptr& other) noexcept : offset_ptr(other.get()) {}
-  /// From a pointer to a derived or less qualified type.
+  /// From any pointer that `static_cast` turns into a `T*`; explicit where `static_cast` is needed.
   template <typename U>
-  requires(std::is_convertible_v<U*, T*>) offset_ptr(const offset_ptr<U>& other)
-  noexcept  // NOLINT
-      : offset_ptr(static_cast<T*>(other.get())) {}
-  /// From any pointer that `static_cast` turns into a `T*`.
-  template <typename U>
-  requires(!std::is_convertible_v<U*, T*> &&
-           requires(U * pointer) {
-             static_cast<T*>(pointer);
-           }) explicit offset_ptr(const offset_ptr<U>& other) noexcept
+  requires(requires(U* pointer) {
+    static_cast<T*>(pointer);
+  }) explicit(!std::is_convertible_v<U*, T*>) offset_ptr(const offset_ptr<U>& other) noexcept
       : offset_ptr(static_cast<T*>(other.get())) {}
 
   offset_ptr& operator=(const offset_ptr& other) noexcept { return *this = other.get(); }
   offset_ptr& operator=(T* target) noexcept {
     distance_ = distance_to(target);
-    return *this;
-  }
-  offset_ptr& operator=(std::nullptr_t) noexcept {
-    distance_ = kNull;
     return *this;
   }
 
@@ -66,7 +56,7 @@ class offset_ptr {  // named after what it stands for, as `std::unique_ptr` is
 
   [[nodiscard]] T* get() const noexcept {
     if (distance_ == kNull) return nullptr;
-    return reinterpret_cast<T*>(address_of_this() +  // NOLINT: not arithmetic within one object
+    return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(this) +  // NOLINT: an address
                                 static_cast<std::uintptr_t>(distance_));
   }
   [[nodiscard]] T* operator->() const noexcept { return get(); }
@@ -81,16 +71,8 @@ class offset_ptr {  // named after what it stands for, as `std::unique_ptr` is
   offset_ptr& operator-=(difference_type count) noexcept { return *this = get() - count; }
   offset_ptr& operator++() noexcept { return *this += 1; }
   offset_ptr& operator--() noexcept { return *this -= 1; }
-  offset_ptr operator++(int) noexcept {
-    offset_ptr before = *this;
-    ++*this;
-    return before;
-  }
-  offset_ptr operator--(int) noexcept {
-    offset_ptr before = *this;
-    --*this;
-    return before;
-  }
+  offset_ptr operator++(int) noexcept { return std::exchange(*this, *this + 1); }
+  offset_ptr operator--(int) noexcept { return std::exchange(*this, *this - 1); }
   [[nodiscard]] friend offset_ptr operator+(const offset_ptr& at, difference_type count) noexcept {
     return at.get() + count;
   }
@@ -108,7 +90,6 @@ class offset_ptr {  // named after what it stands for, as `std::unique_ptr` is
   [[nodiscard]] friend bool operator==(const offset_ptr& a, const offset_ptr& b) noexcept {
     return a.get() == b.get();
   }
-  [[nodiscard]] friend bool operator==(const offset_ptr& a, std::nullptr_t) noexcept { return !a; }
   [[nodiscard]] friend std::strong_ordering operator<=>(const offset_ptr& a,
                                                         const offset_ptr& b) noexcept {
     return std::compare_three_way{}(a.get(), b.get());
@@ -119,13 +100,10 @@ class offset_ptr {  // named after what it stands for, as `std::unique_ptr` is
   // which the only node of a circular list has.
   static constexpr std::ptrdiff_t kNull = 1;
 
-  [[nodiscard]] std::uintptr_t address_of_this() const noexcept {
-    return reinterpret_cast<std::uintptr_t>(this);
-  }
   [[nodiscard]] std::ptrdiff_t distance_to(T* target) const noexcept {
     if (target == nullptr) return kNull;
     return static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(target) -
-                                       address_of_this());
+                                       reinterpret_cast<std::uintptr_t>(this));
   }
 
   std::ptrdiff_t distance_ = kNull;
