@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where containers in shared memory get their memory from, and how an element that has containers
-// itself is built so that all of them use one heap.
-//
-//   struct Cloud {
-//     explicit Cloud(sluice::Allocator<> a) : frame{a}, points{a} {}
-//     sluice::String frame;
-//     sluice::Vector<Point> points;
-//   };
+// itself is built so that all of them use one heap. An example is in sluice/containers.hpp.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 #include <sluice/memory/offset_ptr.hpp>
@@ -33,13 +27,8 @@ class Allocator {
  public:
   using value_type = T;
   using pointer = offset_ptr<T>;
-  using const_pointer = offset_ptr<const T>;
   using size_type = std::size_t;
   using difference_type = std::ptrdiff_t;
-  using propagate_on_container_copy_assignment = std::false_type;
-  using propagate_on_container_move_assignment = std::false_type;
-  using propagate_on_container_swap = std::false_type;
-  using is_always_equal = std::false_type;
 
   /// Of the private heap.
   Allocator() noexcept = default;
@@ -60,7 +49,7 @@ class Allocator {
     static_assert(alignof(T) <= 4096, "sluice: an element's alignment is at most 4096 bytes");
     if (least > max_size()) raise_too_many(least);
     if (count > max_size()) count = least;
-    if (!anchor_) return allocate_private(count);
+    if (!anchor_) return std::allocator<T>().allocate(count);
     SharedHeap& heap = SharedHeap::of(anchor_.get());
     auto block = heap.allocate(count * sizeof(T), alignof(T));
     if (!block && least < count) {
@@ -79,13 +68,9 @@ class Allocator {
                .expand(block.get(), least * sizeof(T), preferred * sizeof(T)) /
            sizeof(T);
   }
-  void deallocate(const pointer& block, [[maybe_unused]] size_type count) noexcept {
-    if (anchor_) return SharedHeap::of(anchor_.get()).deallocate(block.get(), alignof(T));
-    if constexpr (kOverAligned) {
-      ::operator delete (block.get(), std::align_val_t{alignof(T)});
-    } else {
-      ::operator delete(block.get());
-    }
+  void deallocate(const pointer& block, size_type count) noexcept {
+    if (!anchor_) return std::allocator<T>().deallocate(block.get(), count);
+    SharedHeap::of(anchor_.get()).deallocate(block.get(), alignof(T));
   }
 
   [[nodiscard]] static constexpr size_type max_size() noexcept {
@@ -105,16 +90,6 @@ class Allocator {
  private:
   template <typename U>
   friend class Allocator;
-
-  static constexpr bool kOverAligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-
-  static T* allocate_private(size_type count) {
-    if constexpr (kOverAligned) {
-      return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{alignof(T)}));
-    } else {
-      return static_cast<T*>(::operator new(count * sizeof(T)));
-    }
-  }
 
   [[noreturn]] static void raise_too_many(size_type count) {
     raise({Errc::no_address_space, "cannot allocate " + std::to_string(count) + " elements of " +
