@@ -2,13 +2,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sluice/core/format.hpp>
 #include <sluice/memory/region.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/platform/thread_sanitizer.hpp>
-#include <utility>
 
 namespace sluice {
 
@@ -33,35 +33,18 @@ Result<std::byte*> reserve_address_space(const std::string& path, std::uint64_t 
   return static_cast<std::byte*>(base);
 }
 
-Region::Region(Region&& other) noexcept { *this = std::move(other); }
-
-Region& Region::operator=(Region&& other) noexcept {
-  if (this == &other) return *this;
-  unmap();
-  base_ = std::exchange(other.base_, nullptr);
-  mapped_bytes_ = std::exchange(other.mapped_bytes_, 0);
-  reserved_bytes_ = std::exchange(other.reserved_bytes_, 0);
-  access_ = other.access_;
-  fork_generation_ = other.fork_generation_;
-  return *this;
-}
-
-Region::~Region() { unmap(); }
-
 #ifndef SLUICE_THREAD_SANITIZER  // with it: region_with_thread_sanitizer.cpp
 
 void Region::hand_on() const noexcept {}
 
 Result<Region> Region::map(const File& file, const std::string& path, Access access,
                            std::uint64_t mapped_bytes, std::uint64_t reserved_bytes) {
-  reserved_bytes = whole_pages(reserved_bytes < mapped_bytes ? mapped_bytes : reserved_bytes);
+  reserved_bytes = whole_pages(std::max(mapped_bytes, reserved_bytes));
   const auto base = reserve_address_space(path, reserved_bytes);
   if (!base) return base.failure();
   Region region;
-  region.base_ = *base;
-  region.reserved_bytes_ = reserved_bytes;
+  region.base_ = {*base, Unmap{reserved_bytes, fork_generation()}};
   region.access_ = access;
-  region.fork_generation_ = fork_generation();
   if (auto extended = region.extend(file, path, mapped_bytes); !extended) {
     return extended.failure();
   }
@@ -71,13 +54,13 @@ Result<Region> Region::map(const File& file, const std::string& path, Access acc
 Result<void> Region::extend(const File& file, const std::string& path, std::uint64_t mapped_bytes) {
   mapped_bytes = whole_pages(mapped_bytes);
   if (mapped_bytes <= mapped_bytes_) return {};
-  if (mapped_bytes > reserved_bytes_) {
+  if (mapped_bytes > reserved_bytes()) {
     return Failure{Errc::no_address_space,
                    format("cannot map {}: {} bytes needed, {} bytes of address space reserved",
-                          path, mapped_bytes, reserved_bytes_)};
+                          path, mapped_bytes, reserved_bytes())};
   }
   const int protection = access_ == Access::read_write ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* piece = ::mmap(base_ + mapped_bytes_, mapped_bytes - mapped_bytes_, protection,
+  void* piece = ::mmap(data() + mapped_bytes_, mapped_bytes - mapped_bytes_, protection,
                        MAP_SHARED | MAP_FIXED, file.fd(), static_cast<off_t>(mapped_bytes_));
   if (piece == MAP_FAILED) return mapping_failure(path, mapped_bytes - mapped_bytes_, errno);
   ::madvise(piece, mapped_bytes - mapped_bytes_, MADV_DONTFORK);
@@ -85,10 +68,8 @@ Result<void> Region::extend(const File& file, const std::string& path, std::uint
   return {};
 }
 
-void Region::unmap() noexcept {
-  if (base_ == nullptr) return;
-  if (fork_generation_ == fork_generation()) ::munmap(base_, reserved_bytes_);
-  base_ = nullptr;
+void Region::Unmap::operator()(std::byte* base) const noexcept {
+  if (fork_generation == sluice::fork_generation()) ::munmap(base, reserved_bytes);
 }
 
 #endif

@@ -10,12 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <mutex>
 #include <sluice/core/format.hpp>
 #include <sluice/platform/process.hpp>
-#include <utility>
 
 extern "C" void __tsan_acquire(void* address);  // NOLINT
 extern "C" void __tsan_release(void* address);  // NOLINT
@@ -25,10 +25,10 @@ namespace {
 
 struct SharedMappings {
   struct Mapping {
-    std::byte* base;
-    std::uint64_t mapped_bytes;
-    std::uint64_t reserved_bytes;
-    int users;
+    std::byte* base = nullptr;
+    std::uint64_t mapped_bytes = 0;
+    std::uint64_t reserved_bytes = 0;
+    int users = 0;
   };
   std::mutex mutex;
   std::map<std::pair<std::uint64_t, std::uint64_t>, Mapping> by_file;
@@ -41,28 +41,21 @@ SharedMappings& shared_mappings() {
 
 }  // namespace
 
-void Region::hand_on() const noexcept { __tsan_release(base_); }
+void Region::hand_on() const noexcept { __tsan_release(data()); }
 
 Result<Region> Region::map(const File& file, const std::string& path, Access access,
                            std::uint64_t mapped_bytes, std::uint64_t reserved_bytes) {
   const auto status = status_of(file, path);
   if (!status) return status.failure();
   const std::lock_guard lock(shared_mappings().mutex);
-  auto [entry, is_first] = shared_mappings().by_file.try_emplace({status->device, status->inode});
-  auto& mapping = entry->second;
-  if (is_first) {
-    reserved_bytes = whole_pages(reserved_bytes < mapped_bytes ? mapped_bytes : reserved_bytes);
+  auto& mapping = shared_mappings().by_file[{status->device, status->inode}];
+  if (mapping.base == nullptr) {
+    reserved_bytes = whole_pages(std::max(mapped_bytes, reserved_bytes));
     const auto base = reserve_address_space(path, reserved_bytes);
     if (!base) return base.failure();
     mapping = {*base, 0, reserved_bytes, 0};
   }
-  ++mapping.users;
   __tsan_acquire(mapping.base);
-  Region region;
-  region.base_ = mapping.base;
-  region.reserved_bytes_ = mapping.reserved_bytes;
-  region.access_ = access;
-  region.fork_generation_ = fork_generation();
   if (mapped_bytes > mapping.mapped_bytes) {
     mapped_bytes = whole_pages(mapped_bytes);
     const std::string writable = format("/proc/self/fd/{}", file.fd());
@@ -74,30 +67,29 @@ Result<Region> Region::map(const File& file, const std::string& path, Access acc
     if (piece == MAP_FAILED) return mapping_failure(path, mapped_bytes, errno);
     mapping.mapped_bytes = mapped_bytes;
   }
+  ++mapping.users;
+  Region region;
+  region.base_ = {mapping.base, Unmap{mapping.reserved_bytes, fork_generation()}};
+  region.access_ = access;
   region.mapped_bytes_ = whole_pages(mapped_bytes);
   return region;
 }
 
 Result<void> Region::extend(const File& file, const std::string& path, std::uint64_t mapped_bytes) {
-  auto extended = map(file, path, access_, mapped_bytes, reserved_bytes_);
+  auto extended = map(file, path, access_, mapped_bytes, reserved_bytes());
   if (!extended) return extended.failure();
   mapped_bytes_ = extended->mapped_bytes_;
   return {};
 }
 
-void Region::unmap() noexcept {
-  if (base_ == nullptr) return;
+void Region::Unmap::operator()(std::byte* base) const noexcept {
   const std::lock_guard lock(shared_mappings().mutex);
   auto& by_file = shared_mappings().by_file;
-  for (auto entry = by_file.begin(); entry != by_file.end(); ++entry) {
-    if (entry->second.base != base_) continue;
-    if (--entry->second.users == 0) {
-      ::munmap(base_, reserved_bytes_);
-      by_file.erase(entry);
-    }
-    break;
-  }
-  base_ = nullptr;
+  const auto entry = std::find_if(by_file.begin(), by_file.end(),
+                                  [&](const auto& other) { return other.second.base == base; });
+  if (--entry->second.users > 0) return;
+  ::munmap(base, reserved_bytes);
+  by_file.erase(entry);
 }
 
 }  // namespace sluice

@@ -9,10 +9,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <sluice/platform/file.hpp>
 #include <string>
 
 namespace sluice {
+
+/// Bytes from `begin` to `address`; beyond every size for an address in front of it.
+[[nodiscard]] inline std::uint64_t bytes_between(const void* begin, const void* address) noexcept {
+  return reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(begin);
+}
 
 /// A mapping of one file. Move-only. Never inherited by a forked child. Thread safety: none;
 /// reading through `data` is for the words in it to order.
@@ -21,9 +27,6 @@ class Region {
   enum class Access : std::uint8_t { read_only, read_write };
 
   Region() = default;
-  Region(Region&& other) noexcept;
-  Region& operator=(Region&& other) noexcept;
-  ~Region();
 
   /// Reserves `reserved_bytes` of address space and maps the first `mapped_bytes` of `file`, which
   /// must be that long. Both are rounded up to whole pages.
@@ -40,15 +43,22 @@ class Region {
   /// The kernel sees to that; only the thread sanitizer has to be told.
   void hand_on() const noexcept;
 
-  [[nodiscard]] std::byte* data() const noexcept { return base_; }
+  [[nodiscard]] std::byte* data() const noexcept { return base_.get(); }
   [[nodiscard]] std::uint64_t mapped_bytes() const noexcept { return mapped_bytes_; }
-  [[nodiscard]] std::uint64_t reserved_bytes() const noexcept { return reserved_bytes_; }
+  [[nodiscard]] std::uint64_t reserved_bytes() const noexcept {
+    return base_.get_deleter().reserved_bytes;
+  }
   [[nodiscard]] bool is_mapped() const noexcept { return base_ != nullptr; }
 
   /// Pointer to a `T` at `offset`. Precondition: it lies within `mapped_bytes()`.
   template <typename T>
   [[nodiscard]] T* at(std::uint64_t offset) const noexcept {
-    return reinterpret_cast<T*>(base_ + offset);
+    return reinterpret_cast<T*>(data() + offset);
+  }
+
+  /// Where `address` lies in it; beyond every file for one in front of it.
+  [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept {
+    return bytes_between(data(), address);
   }
 
   /// Whether [offset, offset + bytes) is mapped. Safe for any two numbers.
@@ -57,13 +67,15 @@ class Region {
   }
 
  private:
-  void unmap() noexcept;
+  struct Unmap {
+    std::uint64_t reserved_bytes;
+    std::uint32_t fork_generation;
+    void operator()(std::byte* base) const noexcept;
+  };
 
-  std::byte* base_ = nullptr;
+  std::unique_ptr<std::byte, Unmap> base_;
   std::uint64_t mapped_bytes_ = 0;
-  std::uint64_t reserved_bytes_ = 0;
   Access access_ = Access::read_only;
-  std::uint32_t fork_generation_ = 0;
 };
 
 /// A word that its owner may change at any time: what is checked is what is used.
