@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <sluice/core/format.hpp>
 #include <sluice/memory/container_words.hpp>
 #include <sluice/memory/region.hpp>
-#include <string>
-#include <utility>
 
 namespace sluice {
 namespace {
@@ -23,27 +19,26 @@ namespace {
 /// The offset of a pointer from the object into itself; `bytes` if there is none. What the standard
 /// library's strings, lists and trees have even where they are empty.
 std::uint64_t find_pointer_to_itself(const std::byte* object, std::uint64_t bytes) {
-  const auto address = reinterpret_cast<std::uintptr_t>(object);
   for (std::uint64_t offset = 0; offset + sizeof(void*) <= bytes; offset += sizeof(void*)) {
-    std::uintptr_t word = 0;
+    const void* word = nullptr;
     std::memcpy(&word, object + offset, sizeof word);
-    if (word >= address && word - address < bytes) return offset;
+    if (bytes_between(object, word) < bytes) return offset;
   }
   return bytes;
 }
 
-class Check {
- public:
-  Check(const std::byte* begin, std::uint64_t bytes)
-      : begin_(reinterpret_cast<std::uintptr_t>(begin)), bytes_(bytes), bytes_left_(bytes) {}
+/// One pass over an object in [begin, begin + bytes).
+struct Check {
+  const std::byte* begin;
+  std::uint64_t bytes;
+  std::uint64_t bytes_left = bytes;  // for elements that have containers
 
   bool object(const ContainerMap& map, const std::byte* object, unsigned depth) {
-    return std::all_of(map.places().begin(), map.places().end(), [&](const auto& place) {
+    return std::ranges::all_of(map.places(), [&](const auto& place) {
       return container(*place.type, object + place.offset, depth);
     });
   }
 
- private:
   bool container(const ContainerType& type, const std::byte* address, unsigned depth) {
     const auto* words = reinterpret_cast<const ContainerWords*>(address);
     // Each word is read once: what is checked is what is used.
@@ -53,47 +48,34 @@ class Check {
     if (size > capacity) return false;
     if (capacity == 0 && !type.terminated) return true;
     const std::uint64_t elements = capacity + (type.terminated ? 1 : 0);
-    const auto first = reinterpret_cast<std::uintptr_t>(data);
-    if (elements == 0 || elements > bytes_ / type.element_bytes) return false;
-    if (first % type.element_alignment != 0) return false;
-    // In front of the beginning, the difference is beyond every size.
-    if (first - begin_ > bytes_ - elements * type.element_bytes) return false;
+    if (elements == 0 || elements > bytes / type.element_bytes) return false;
+    if (reinterpret_cast<std::uintptr_t>(data) % type.element_alignment != 0) return false;
+    if (bytes_between(begin, data) > bytes - elements * type.element_bytes) return false;
     if (type.terminated && data[size * type.element_bytes] != std::byte{0}) return false;
-    return type.elements == nullptr || nested(type, data, size, depth);
-  }
-
-  bool nested(const ContainerType& type, const std::byte* first, std::uint64_t size,
-              unsigned depth) {
-    if (size == 0) return true;
+    if (type.elements == nullptr || size == 0) return true;
     // Blocks of an honest publisher do not overlap, so its elements take no more than there is.
-    const std::uint64_t bytes = size * type.element_bytes;
-    if (depth == kMaxContainerDepth || bytes > bytes_left_) return false;
-    bytes_left_ -= bytes;
+    const std::uint64_t taken = size * type.element_bytes;
+    if (depth == kMaxContainerDepth || taken > bytes_left) return false;
+    bytes_left -= taken;
     const ContainerMap& map = type.elements();
     if (map.places().empty()) return true;
     for (std::uint64_t i = 0; i < size; ++i) {
-      if (!object(map, first + i * type.element_bytes, depth + 1)) return false;
+      if (!object(map, data + i * type.element_bytes, depth + 1)) return false;
     }
     return true;
   }
-
-  std::uintptr_t begin_;
-  std::uint64_t bytes_;
-  std::uint64_t bytes_left_;  // for elements that have containers
 };
 
 }  // namespace
 
 void ContainerWords::report(const ContainerType& type) const noexcept {
-  const auto offset =
-      reinterpret_cast<std::uintptr_t>(this) - reinterpret_cast<std::uintptr_t>(specimen->object_);
-  if (offset >= specimen->bytes_) return;  // in front of it, too: of an element, or on the stack
+  const std::uint64_t offset = bytes_between(specimen->object_, this);
+  if (offset >= specimen->bytes_) return;  // of an element, or on the stack
   specimen->places_.push_back({offset, &type});
 }
 
 void ContainerWords::withdraw() const noexcept {
-  const auto offset =
-      reinterpret_cast<std::uintptr_t>(this) - reinterpret_cast<std::uintptr_t>(specimen->object_);
+  const std::uint64_t offset = bytes_between(specimen->object_, this);
   std::erase_if(specimen->places_, [&](const auto& place) { return place.offset == offset; });
 }
 
@@ -113,8 +95,7 @@ ContainerMap::ContainerMap(const Class& specimen_class) : bytes_(specimen_class.
     specimen_class.construct(memory.get(), Allocator<>(heap));
   }
 
-  std::sort(places_.begin(), places_.end(),
-            [](const Place& a, const Place& b) { return a.offset < b.offset; });
+  std::ranges::sort(places_, {}, &Place::offset);
   for (const Place& place : places_) {
     const auto* words = reinterpret_cast<const ContainerWords*>(object_ + place.offset);
     if (words->allocator == Allocator<>(heap)) continue;
@@ -142,7 +123,7 @@ void ContainerMap::complete() const {
 
 bool check_containers(const ContainerMap& map, const void* object, const std::byte* begin,
                       std::uint64_t bytes) noexcept {
-  return Check(begin, bytes).object(map, static_cast<const std::byte*>(object), 0);
+  return Check{begin, bytes}.object(map, static_cast<const std::byte*>(object), 0);
 }
 
 }  // namespace sluice

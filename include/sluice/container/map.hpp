@@ -30,11 +30,6 @@ struct MapEntry {
       : MapEntry(other.first, other.second, allocator) {}
   MapEntry(MapEntry&& other, const Allocator<>& allocator)
       : MapEntry(std::move(other.first), std::move(other.second), allocator) {}
-  MapEntry(const MapEntry&) = default;
-  MapEntry(MapEntry&&) = default;
-  MapEntry& operator=(const MapEntry&) = default;
-  MapEntry& operator=(MapEntry&&) = default;
-  ~MapEntry() = default;
 
   [[nodiscard]] bool operator==(const MapEntry&) const = default;
 
@@ -86,16 +81,17 @@ class Map {
 
   template <typename Key>
   [[nodiscard]] iterator lower_bound(const Key& key) {
-    return std::lower_bound(begin(), end(), key, is_before<Key>);
+    return begin() + (std::as_const(*this).lower_bound(key) - begin());
   }
   template <typename Key>
   [[nodiscard]] const_iterator lower_bound(const Key& key) const {
-    return std::lower_bound(begin(), end(), key, is_before<Key>);
+    return std::lower_bound(begin(), end(), key, [](const value_type& entry, const Key& wanted) {
+      return Compare{}(entry.first, wanted);
+    });
   }
   template <typename Key>
   [[nodiscard]] iterator find(const Key& key) {
-    const iterator at = lower_bound(key);
-    return is_at(at, key) ? at : end();
+    return begin() + (std::as_const(*this).find(key) - begin());
   }
   template <typename Key>
   [[nodiscard]] const_iterator find(const Key& key) const {
@@ -112,9 +108,7 @@ class Map {
   }
   template <typename Key>
   [[nodiscard]] V& at(const Key& key) {
-    const iterator entry = find(key);
-    if (entry == end()) raise_out_of_range("a key is not in a sluice::Map");
-    return entry->second;
+    return const_cast<V&>(std::as_const(*this).at(key));
   }
   template <typename Key>
   [[nodiscard]] const V& at(const Key& key) const {
@@ -167,10 +161,6 @@ class Map {
   [[nodiscard]] bool operator==(const Map&) const = default;
 
  private:
-  template <typename Key>
-  static bool is_before(const value_type& entry, const Key& key) {
-    return Compare{}(entry.first, key);
-  }
   template <typename Key>
   [[nodiscard]] bool is_at(const_iterator at, const Key& key) const {
     return at != end() && !Compare{}(key, at->first);

@@ -8,14 +8,13 @@
 
 #include <algorithm>
 #include <compare>
-#include <concepts>
 #include <cstring>
 #include <functional>
 #include <iosfwd>
-#include <iterator>
 #include <sluice/memory/container_words.hpp>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace sluice {
 
@@ -30,9 +29,8 @@ concept StringLike = std::is_convertible_v<const T&, std::string_view> &&
 /// heap; assigning keeps the heap. What more a `std::string_view` can do: `view()`. Iterators are
 /// pointers.
 ///
-/// What grows it throws `Error` where its heap is full (aborts without exceptions), and aborts for
-/// a string that was received. Positions beyond the end throw `std::out_of_range`. Thread safety:
-/// as the standard library's containers.
+/// Positions beyond the end throw `std::out_of_range`. Other errors and thread safety:
+/// sluice/containers.hpp.
 class String {
  public:
   using value_type = char;
@@ -71,8 +69,7 @@ class String {
 
   /// `text` may be part of this string, here and below.
   String& assign(std::string_view text) {
-    const bool is_inside = holds(text);
-    if (!is_inside) truncate(0);
+    if (!holds(text)) truncate(0);
     reserve(text.size());
     if (!text.empty()) std::memmove(data(), text.data(), text.size());
     truncate(text.size());
@@ -154,11 +151,7 @@ class String {
     truncate(new_size);
     return *this;
   }
-  void swap(String& other) {
-    String taken(std::move(other), words_.allocator);
-    other = std::move(*this);
-    *this = std::move(taken);
-  }
+  void swap(String& other) { std::swap(*this, other); }
   friend void swap(String& a, String& b) { a.swap(b); }
 
   /// A copy in the private heap.

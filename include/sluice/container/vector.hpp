@@ -104,13 +104,9 @@ class Vector {
   [[nodiscard]] const_iterator end() const noexcept { return data() + size(); }
   [[nodiscard]] const_iterator cend() const noexcept { return data() + size(); }
   [[nodiscard]] reverse_iterator rbegin() noexcept { return reverse_iterator(end()); }
-  [[nodiscard]] const_reverse_iterator rbegin() const noexcept {
-    return const_reverse_iterator(end());
-  }
+  [[nodiscard]] auto rbegin() const noexcept { return const_reverse_iterator(end()); }
   [[nodiscard]] reverse_iterator rend() noexcept { return reverse_iterator(begin()); }
-  [[nodiscard]] const_reverse_iterator rend() const noexcept {
-    return const_reverse_iterator(begin());
-  }
+  [[nodiscard]] auto rend() const noexcept { return const_reverse_iterator(begin()); }
 
   [[nodiscard]] size_type size() const noexcept { return words_.size; }
   [[nodiscard]] bool empty() const noexcept { return words_.size == 0; }
@@ -195,10 +191,7 @@ class Vector {
 
   template <typename... Args>
   iterator emplace(const_iterator position, Args&&... args) {
-    const difference_type i = position - begin();
-    emplace_back(std::forward<Args>(args)...);
-    std::rotate(begin() + i, end() - 1, end());
-    return begin() + i;
+    return rotate_in(position, [&] { emplace_back(std::forward<Args>(args)...); });
   }
   iterator insert(const_iterator position, const T& value) { return emplace(position, value); }
   iterator insert(const_iterator position, T&& value) {
@@ -223,11 +216,7 @@ class Vector {
     }
     return begin() + i;
   }
-  void swap(Vector& other) {
-    Vector taken(std::move(other), words_.allocator);
-    other = std::move(*this);
-    *this = std::move(taken);
-  }
+  void swap(Vector& other) { std::swap(*this, other); }
   friend void swap(Vector& a, Vector& b) { a.swap(b); }
 
   [[nodiscard]] friend bool operator==(const Vector& a,
@@ -248,12 +237,7 @@ class Vector {
         : allocator(a), begin(first), end(first), capacity(preferred) {
       data = allocator.allocate(least, capacity).get();
     }
-    Block(Block&& other) noexcept
-        : allocator(other.allocator),
-          data(std::exchange(other.data, nullptr)),
-          begin(other.begin),
-          end(other.end),
-          capacity(other.capacity) {}
+    Block(const Block&) = delete;
     ~Block() {
       if (data == nullptr) return;
       std::destroy(data + begin, data + end);
@@ -267,13 +251,8 @@ class Vector {
   };
 
   static const ContainerType& type() noexcept {
-    if constexpr (ConstructibleInHeap<T>) {
-      static constexpr ContainerType kType{sizeof(T), alignof(T), false, &containers_in<T>};
-      return kType;
-    } else {
-      static constexpr ContainerType kType{sizeof(T), alignof(T), false, nullptr};
-      return kType;
-    }
+    static constexpr ContainerType kType{sizeof(T), alignof(T), false, containers_of<T>};
+    return kType;
   }
 
   void check(size_type i) const {
@@ -307,7 +286,7 @@ class Vector {
     return expanded > 0;
   }
   /// Moves the elements to `block`, which may have more of them behind.
-  void move_to(Block block) {
+  void move_to(Block&& block) {
     if constexpr (kPlain) {
       if (size() > 0) std::memcpy(block.data, data(), size() * sizeof(T));
     } else {

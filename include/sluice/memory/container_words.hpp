@@ -62,9 +62,7 @@ class ContainerWords {
 
   /// Exchanges all but the allocators, which are equal.
   void swap(ContainerWords& other) noexcept {
-    void* const other_data = other.data.get();
-    other.data = data.get();
-    data = other_data;
+    std::swap(data, other.data);
     std::swap(size, other.size);
     std::swap(capacity, other.capacity);
   }
@@ -129,6 +127,12 @@ template <ConstructibleInHeap T>
        [](void* object) noexcept { static_cast<T*>(object)->~T(); }});
   return map;
 }
+
+/// The same as a function; null where `T` has no containers.
+template <typename T>
+inline constexpr const ContainerMap& (*containers_of)() = nullptr;
+template <ConstructibleInHeap T>
+inline constexpr const ContainerMap& (*containers_of<T>)() = &containers_in<T>;
 
 /// Elements nested deeper in each other are refused.
 inline constexpr unsigned kMaxContainerDepth = 32;
