@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 #include <algorithm>
 #include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
 #include <boost/interprocess/offset_ptr.hpp>
@@ -42,11 +41,11 @@ std::uint64_t tail_bytes(BestFit& manager) noexcept {
 Result<Heap> Heap::create(SharedFile& file, std::uint64_t offset) {
   Heap heap;
   heap.file_ = &file;
-  heap.offset_ = (offset + BestFit::Alignment - 1) / BestFit::Alignment * BestFit::Alignment;
+  offset = (offset + BestFit::Alignment - 1) / BestFit::Alignment * BestFit::Alignment;
   const std::uint64_t least_bytes = BestFit::get_min_size(0) + kLeastFreeBytes;
-  if (auto grown = file.grow_to(heap.offset_ + least_bytes); !grown) return grown.failure();
-  const std::uint64_t bytes = file.region().mapped_bytes() - heap.offset_;
-  heap.manager_ = new (file.region().data() + heap.offset_) BestFit(bytes, 0);
+  if (auto grown = file.grow_to(offset + least_bytes); !grown) return grown.failure();
+  const std::uint64_t bytes = file.region().mapped_bytes() - offset;
+  heap.manager_ = new (file.region().data() + offset) BestFit(bytes, 0);
   return heap;
 }
 
@@ -55,22 +54,25 @@ Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignmen
     return Failure{Errc::invalid_options,
                    format("alignment {} is not a power of two up to {}", alignment, kMaxAlignment)};
   }
-  if (bytes > file_->region().reserved_bytes()) return too_large(bytes);
-  void* block = best_fit(manager_).allocate_aligned(bytes, alignment);
-  if (block == nullptr) {
-    auto grown = grow(bytes + alignment + kBlockOverheadBytes);
-    if (!grown && has_made_room()) {
-      block = best_fit(manager_).allocate_aligned(bytes, alignment);
-      if (block == nullptr) grown = grow(bytes + alignment + kBlockOverheadBytes);
-    }
-    if (block == nullptr && !grown) {
-      Failure failure = grown.failure();
-      failure.message = format("cannot allocate {} bytes: {}", bytes, failure.message);
-      return failure;
-    }
-    if (block == nullptr) block = best_fit(manager_).allocate_aligned(bytes, alignment);
+  const Region& region = file_->region();
+  if (bytes > region.reserved_bytes()) {
+    return Failure{Errc::no_address_space,
+                   format("cannot allocate {} bytes in {}: {} bytes of address space are reserved",
+                          bytes, file_->path(), region.reserved_bytes())};
   }
-  return static_cast<std::uint64_t>(static_cast<std::byte*>(block) - file_->region().data());
+  BestFit& manager = best_fit(manager_);
+  for (;;) {
+    if (void* block = manager.allocate_aligned(bytes, alignment)) return region.offset_of(block);
+    const std::uint64_t needed = bytes + alignment + kBlockOverheadBytes;
+    const auto grown = grow_by(needed - std::min(tail_bytes(manager), needed));
+    if (grown) continue;
+    auto make_room = std::exchange(make_room_, nullptr);  // it may allocate, too
+    const bool has_made_room = make_room && make_room();
+    make_room_ = std::move(make_room);
+    if (has_made_room) continue;
+    return Failure{grown.error(),
+                   format("cannot allocate {} bytes: {}", bytes, grown.failure().message)};
+  }
 }
 
 std::uint64_t Heap::expand(std::uint64_t offset, std::uint64_t least_bytes,
@@ -88,7 +90,7 @@ std::uint64_t Heap::expand(std::uint64_t offset, std::uint64_t least_bytes,
   std::uint64_t bytes = 0;
   if (try_expand(bytes)) return bytes;
   // `bytes` is now what the block has, with a free one that may follow. Then nothing: it is last.
-  if (offset + bytes + kLeastBlockBytes < offset_ + manager.get_size()) return 0;
+  if (offset + bytes + kLeastBlockBytes < file_->region().mapped_bytes()) return 0;
   if (!grow_by(least_bytes - std::min(bytes, least_bytes) + kBlockOverheadBytes)) return 0;
   return try_expand(bytes) ? bytes : 0;
 }
@@ -97,36 +99,16 @@ void Heap::deallocate(std::uint64_t offset) noexcept {
   best_fit(manager_).deallocate(file_->region().data() + offset);
 }
 
-bool Heap::has_made_room() {
-  if (!make_room_) return false;
-  const auto make_room = std::exchange(make_room_, nullptr);  // it may allocate, too
-  const bool made = make_room();
-  make_room_ = make_room;
-  return made;
-}
-
 std::uint64_t Heap::free_bytes() const noexcept { return best_fit(manager_).get_free_memory(); }
 
-Failure Heap::too_large(std::uint64_t bytes) const {
-  return {Errc::no_address_space,
-          format("cannot allocate {} bytes in {}: {} bytes of address space are reserved", bytes,
-                 file_->path(), file_->region().reserved_bytes())};
-}
-
-Result<void> Heap::grow(std::uint64_t block_bytes) {
-  return grow_by(block_bytes - std::min(tail_bytes(best_fit(manager_)), block_bytes));
-}
-
 Result<void> Heap::grow_by(std::uint64_t missing_bytes) {
-  BestFit& manager = best_fit(manager_);
   const std::uint64_t present = file_->region().mapped_bytes();
   // Small blocks come in numbers: an eighth at a time keeps the system calls few.
   const std::uint64_t spare = std::min(present / 8, kMaxSpareBytes);
   auto grown = file_->grow_to(present + std::max(missing_bytes, spare));
   if (!grown && missing_bytes < spare) grown = file_->grow_to(present + missing_bytes);
   if (!grown) return grown;
-  const std::uint64_t managed = offset_ + manager.get_size();
-  manager.grow(file_->region().mapped_bytes() - managed);
+  best_fit(manager_).grow(file_->region().mapped_bytes() - present);
   return {};
 }
 

@@ -26,7 +26,7 @@ class Heap {
   /// and what there is, Errc::invalid_options for another alignment; nothing has changed then.
   [[nodiscard]] Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
   /// `make_room()` is called when memory is short, before `allocate` gives up; it may deallocate,
-  /// and returns whether it did.
+  /// and returns whether it did. It is called until the block fits or it did not.
   void when_short(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
   /// Makes the block at `offset` larger where it is: to `preferred_bytes` if they are there, and to
   /// at least `least_bytes`. Grows the file where the block is the heap's last. Returns the size
@@ -45,15 +45,11 @@ class Heap {
   [[nodiscard]] const void* begin() const noexcept { return manager_; }
 
  private:
-  [[nodiscard]] Failure too_large(std::uint64_t bytes) const;
-  Result<void> grow(std::uint64_t block_bytes);
-  bool has_made_room();
   Result<void> grow_by(std::uint64_t missing_bytes);
 
   SharedFile* file_ = nullptr;
-  std::uint64_t offset_ = 0;
   std::function<bool()> make_room_;
-  void* manager_ = nullptr;  ///< the allocation algorithm's header, at `offset_`
+  void* manager_ = nullptr;  ///< the allocation algorithm's header
 };
 
 }  // namespace sluice
