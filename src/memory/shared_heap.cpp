@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstddef>
 #include <new>
 #include <sluice/memory/shared_heap.hpp>
 #include <sluice/platform/process.hpp>
@@ -9,63 +9,61 @@
 namespace sluice {
 namespace {
 
-/// The heaps of this process. Entries are used again; chunks are added and stay.
+/// The heaps of this process. Entries are used again; chunks are added in front and stay.
 struct Chunk {
   struct Entry {
     std::atomic<SharedHeap*> heap{nullptr};  // null: free
     std::atomic<const void*> anchor{nullptr};
   };
   std::array<Entry, 64> entries;
-  std::atomic<Chunk*> next{nullptr};
+  Chunk* next = nullptr;
 };
 
-constinit Chunk first_chunk;
+constinit Chunk last_chunk;
+constinit std::atomic<Chunk*> first_chunk{&last_chunk};
 
-Chunk& chunk_after(Chunk& chunk) {
-  // acquire: pairs with the release below, here and in `of`.
-  Chunk* next = chunk.next.load(std::memory_order_acquire);
-  if (next != nullptr) return *next;
-  auto* added = new Chunk;
-  // release: the chunk is empty before it can be seen; acquire: another's is.
-  if (chunk.next.compare_exchange_strong(next, added, std::memory_order_acq_rel,
-                                         std::memory_order_acquire)) {
-    return *added;
+/// The first entry that `is_wanted(entry)`; null where there is none.
+template <typename IsWanted>
+Chunk::Entry* find_entry(IsWanted is_wanted) {
+  // acquire: pairs with the release in `add_chunk`; a chunk's `next` is as old as the chunk.
+  for (Chunk* chunk = first_chunk.load(std::memory_order_acquire); chunk; chunk = chunk->next) {
+    const auto found = std::ranges::find_if(chunk->entries, is_wanted);
+    if (found != chunk->entries.end()) return &*found;
   }
-  delete added;
-  return *next;
+  return nullptr;
+}
+
+void add_chunk() {
+  auto* added = new Chunk;
+  // release: pairs with the acquire in `find_entry`. relaxed: it hands on what others released.
+  while (!first_chunk.compare_exchange_weak(added->next, added, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+  }
 }
 
 void enter(SharedHeap& heap) {
-  for (Chunk* chunk = &first_chunk;; chunk = &chunk_after(*chunk)) {
-    for (Chunk::Entry& entry : chunk->entries) {
-      SharedHeap* free = nullptr;
-      // acquire: pairs with the release in `leave`, so that the anchor below is the later one.
-      // relaxed where it fails: the entry is another's.
-      if (!entry.heap.compare_exchange_strong(free, &heap, std::memory_order_acquire,
-                                              std::memory_order_relaxed)) {
-        continue;
-      }
-      // release: pairs with the acquire in `of`.
-      entry.anchor.store(heap.anchor(), std::memory_order_release);
-      return;
-    }
-  }
+  const auto take = [&](Chunk::Entry& entry) {
+    SharedHeap* free = nullptr;
+    // acquire: pairs with the release in `leave`, so that the anchor below is the later one.
+    // relaxed where it fails: the entry is another's.
+    return entry.heap.compare_exchange_strong(free, &heap, std::memory_order_acquire,
+                                              std::memory_order_relaxed);
+  };
+  Chunk::Entry* entry = find_entry(take);
+  for (; entry == nullptr; entry = find_entry(take)) add_chunk();
+  // release: pairs with the acquire in `of`.
+  entry->anchor.store(heap.anchor(), std::memory_order_release);
 }
 
 void leave(const SharedHeap& heap) noexcept {
-  for (Chunk* chunk = &first_chunk; chunk != nullptr;
-       // acquire: pairs with the release in `chunk_after`.
-       chunk = chunk->next.load(std::memory_order_acquire)) {
-    for (Chunk::Entry& entry : chunk->entries) {
-      // relaxed: only an entry of this heap's own, which `enter` wrote before, can match.
-      if (entry.heap.load(std::memory_order_relaxed) != &heap) continue;
-      // relaxed: nobody looks for it any more, and the release below comes after it.
-      entry.anchor.store(nullptr, std::memory_order_relaxed);
-      // release: pairs with the acquire in `enter`.
-      entry.heap.store(nullptr, std::memory_order_release);
-      return;
-    }
-  }
+  // relaxed: only an entry of this heap's own, which `enter` wrote before, can match.
+  Chunk::Entry& entry = *find_entry([&](const Chunk::Entry& other) {
+    return other.heap.load(std::memory_order_relaxed) == &heap;
+  });
+  // relaxed: nobody looks for it any more, and the release below comes after it.
+  entry.anchor.store(nullptr, std::memory_order_relaxed);
+  // release: pairs with the acquire in `enter`.
+  entry.heap.store(nullptr, std::memory_order_release);
 }
 
 }  // namespace
@@ -95,30 +93,23 @@ std::uint64_t SharedHeap::expand(void* block, std::uint64_t least_bytes,
                                  std::uint64_t preferred_bytes) noexcept {
   if (heap_ == nullptr || fork_generation_ != fork_generation()) return 0;
   const std::lock_guard lock(mutex_);
-  const auto offset =
-      static_cast<std::uint64_t>(static_cast<std::byte*>(block) - heap_->file().region().data());
-  return heap_->expand(offset, least_bytes, preferred_bytes);
+  return heap_->expand(heap_->file().region().offset_of(block), least_bytes, preferred_bytes);
 }
 
 void SharedHeap::deallocate(void* block, std::uint64_t alignment) noexcept {
   if (heap_ == nullptr) return ::operator delete (block, std::align_val_t{alignment});
   if (fork_generation_ != fork_generation()) return;
   const std::lock_guard lock(mutex_);
-  heap_->deallocate(
-      static_cast<std::uint64_t>(static_cast<std::byte*>(block) - heap_->file().region().data()));
+  heap_->deallocate(heap_->file().region().offset_of(block));
 }
 
 SharedHeap& SharedHeap::of(const void* anchor) noexcept {
-  for (Chunk* chunk = &first_chunk; chunk != nullptr;
-       // acquire: pairs with the release in `chunk_after`.
-       chunk = chunk->next.load(std::memory_order_acquire)) {
-    for (Chunk::Entry& entry : chunk->entries) {
-      // acquire: pairs with the release in `enter`.
-      if (entry.anchor.load(std::memory_order_acquire) != anchor) continue;
-      // relaxed: written before the anchor, and not changed while a container has that anchor.
-      return *entry.heap.load(std::memory_order_relaxed);
-    }
-  }
+  // acquire: pairs with the release in `enter`.
+  const Chunk::Entry* entry = find_entry([&](const Chunk::Entry& other) {
+    return other.anchor.load(std::memory_order_acquire) == anchor;
+  });
+  // relaxed: written before the anchor, and not changed while a container has that anchor.
+  if (entry != nullptr) return *entry->heap.load(std::memory_order_relaxed);
   abort_with(
       "a container is changed that this process does not own: it was received, or its publisher or "
       "segment is gone; change a copy");
