@@ -22,6 +22,44 @@ Result<NewFile> create_locked(const Directory& directory, mode_t mode, LockKind 
   }
 }
 
+/// Whether `header`, at the start of a file of `file_bytes`, is one of `kind` that this build
+/// reads. The message says what was found.
+Result<void> check_header(const FileHeader& header, FileKind kind, std::uint64_t file_bytes,
+                          std::uint64_t least_bytes, const std::string& path) {
+  const auto corrupted = [&](const std::string& what) {
+    return Failure{Errc::corrupted, format("{} {}; remove it", path, what)};
+  };
+  if (file_bytes < sizeof(FileHeader) || header.magic != FileHeader::kMagic) {
+    return corrupted(
+        format("is not a file of this library ({} bytes, wrong magic number)", file_bytes));
+  }
+  if (header.byte_order != FileHeader::kByteOrder || header.word_bytes != sizeof(void*)) {
+    return Failure{
+        Errc::version_mismatch,
+        format("{} was made with {}-byte words and byte order {:#06x}, this build "
+               "needs {} and {:#06x}",
+               path, header.word_bytes, header.byte_order, sizeof(void*), FileHeader::kByteOrder)};
+  }
+  if (header.layout_version != FileHeader::kLayoutVersion) {
+    return Failure{Errc::version_mismatch,
+                   format("{} was made by layout {}, this build reads {}; rebuild one of the "
+                          "two programs",
+                          path, header.layout_version, FileHeader::kLayoutVersion)};
+  }
+  if (header.kind != kind) {
+    return corrupted(format("has kind {} where {} is needed", static_cast<int>(header.kind),
+                            static_cast<int>(kind)));
+  }
+  if (file_bytes < least_bytes) {
+    return corrupted(format("is truncated: {} bytes, at least {} needed", file_bytes, least_bytes));
+  }
+  if (header.reserved_bytes > kMaxReservedBytes) {
+    return corrupted(format("asks for {} bytes of address space, at most {} are sensible",
+                            header.reserved_bytes, kMaxReservedBytes));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, FileKind kind,
@@ -35,7 +73,6 @@ Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, F
   result.unlinked_.emplace(std::move(*created));
   File& file = result.unlinked_->file();
   bytes = whole_pages(bytes);
-  reserved_bytes = std::max(bytes, whole_pages(reserved_bytes));
   if (auto reserved = reserve(file, 0, bytes, result.path_); !reserved) return reserved.failure();
   auto region = Region::map(file, result.path_, Region::Access::read_write, bytes, reserved_bytes);
   if (!region) return region.failure();
@@ -49,7 +86,7 @@ Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, F
                                                  .node = node,
                                                  .pid = static_cast<std::uint32_t>(::getpid()),
                                                  .reserved = 0,
-                                                 .reserved_bytes = reserved_bytes,
+                                                 .reserved_bytes = result.region_.reserved_bytes(),
                                                  .unused = {}};
   return result;
 }
@@ -110,42 +147,6 @@ Result<void> SharedFile::follow_growth(const File& file) {
   const auto status = status_of(file, path_);
   if (!status) return status.failure();
   return region_.extend(file, path_, std::min(status->bytes, region_.reserved_bytes()));
-}
-
-Result<void> check_header(const FileHeader& header, FileKind kind, std::uint64_t file_bytes,
-                          std::uint64_t least_bytes, const std::string& path) {
-  const auto corrupted = [&](const std::string& what) {
-    return Failure{Errc::corrupted, format("{} {}; remove it", path, what)};
-  };
-  if (file_bytes < sizeof(FileHeader) || header.magic != FileHeader::kMagic) {
-    return corrupted(
-        format("is not a file of this library ({} bytes, wrong magic number)", file_bytes));
-  }
-  if (header.byte_order != FileHeader::kByteOrder || header.word_bytes != sizeof(void*)) {
-    return Failure{
-        Errc::version_mismatch,
-        format("{} was made with {}-byte words and byte order {:#06x}, this build "
-               "needs {} and {:#06x}",
-               path, header.word_bytes, header.byte_order, sizeof(void*), FileHeader::kByteOrder)};
-  }
-  if (header.layout_version != FileHeader::kLayoutVersion) {
-    return Failure{Errc::version_mismatch,
-                   format("{} was made by layout {}, this build reads {}; rebuild one of the "
-                          "two programs",
-                          path, header.layout_version, FileHeader::kLayoutVersion)};
-  }
-  if (header.kind != kind) {
-    return corrupted(format("has kind {} where {} is needed", static_cast<int>(header.kind),
-                            static_cast<int>(kind)));
-  }
-  if (file_bytes < least_bytes) {
-    return corrupted(format("is truncated: {} bytes, at least {} needed", file_bytes, least_bytes));
-  }
-  if (header.reserved_bytes > kMaxReservedBytes) {
-    return corrupted(format("asks for {} bytes of address space, at most {} are sensible",
-                            header.reserved_bytes, kMaxReservedBytes));
-  }
-  return {};
 }
 
 }  // namespace sluice

@@ -106,10 +106,4 @@ class SharedFile {
   std::optional<NewFile> unlinked_;  // holds the descriptor until `link`
 };
 
-/// Whether `header`, at the start of a file of `file_bytes`, is one of `kind` that this build
-/// reads. The message says what was found.
-[[nodiscard]] Result<void> check_header(const FileHeader& header, FileKind kind,
-                                        std::uint64_t file_bytes, std::uint64_t least_bytes,
-                                        const std::string& path);
-
 }  // namespace sluice
