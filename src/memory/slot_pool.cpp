@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
-#include <algorithm>
-#include <atomic>
 #include <sluice/core/format.hpp>
 #include <sluice/memory/slot_pool.hpp>
 
@@ -61,7 +58,7 @@ Result<std::uint64_t> SlotPool::allocate(std::uint64_t bytes, std::uint64_t alig
   if (!shared_heap_) return heap_->allocate(bytes, alignment);
   const auto block = shared_heap_->allocate(bytes, alignment);
   if (!block) return block.failure();
-  return static_cast<std::uint64_t>(static_cast<std::byte*>(*block) - file_->region().data());
+  return file_->region().offset_of(*block);
 }
 
 Result<void> SlotPool::add_slot() {
@@ -94,7 +91,6 @@ Result<void> SlotPool::add_slot() {
 
 Result<std::byte*> SlotPool::resize(Slot slot, std::uint64_t count) {
   auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
-  std::byte* const base = file_->region().data();
   if (layout_.bytes != 0 && count > file_->region().reserved_bytes() / layout_.bytes) {
     return Failure{Errc::no_address_space,
                    format("cannot loan {} elements of {} bytes: {} bytes of address space are "
@@ -112,7 +108,7 @@ Result<std::byte*> SlotPool::resize(Slot slot, std::uint64_t count) {
     block_bytes_[slot] = wanted;
   }
   words.count = count;
-  return base + words.offset;
+  return file_->region().data() + words.offset;
 }
 
 bool SlotPool::release_blocks(std::span<const Slot> slots) noexcept {
@@ -134,8 +130,10 @@ void SlotPool::destroy(Slot slot) noexcept {
   layout_.destroy(payloads_[slot]);
 }
 
-Failure PeerSlots::broken(const std::string& what) const {
-  return {Errc::corrupted, format("{} {}; its owner is broken, restart it", file_->path(), what)};
+bool PeerSlots::fail(const std::string& what) {
+  failure_ = {Errc::corrupted,
+              format("{} {}; its owner is broken, restart it", file_->path(), what)};
+  return false;
 }
 
 Result<void> PeerSlots::connect() {
@@ -144,16 +142,16 @@ Result<void> PeerSlots::connect() {
   if (bytes != layout_.bytes || alignment != layout_.alignment ||
       read_once(table_->shape) != layout_.shape ||
       read_once(table_->payload_offset) != payload_offset(layout_)) {
-    return broken(format("has payloads of {} bytes aligned to {}, needed are {} and {}", bytes,
-                         alignment, layout_.bytes, layout_.alignment));
+    fail(format("has payloads of {} bytes aligned to {}, needed are {} and {}", bytes, alignment,
+                layout_.bytes, layout_.alignment));
+    return failure_;
   }
-  if (!learn()) return failure_;
-  return {};
+  return learn() ? Result<void>() : Result<void>(failure_);
 }
 
 bool PeerSlots::is_inside(std::uint64_t offset, std::uint64_t bytes) noexcept {
   if (file_->region().contains(offset, bytes)) return true;
-  return bool(file_->follow_growth()) && file_->region().contains(offset, bytes);
+  return file_->follow_growth() && file_->region().contains(offset, bytes);
 }
 
 /// Reads the offsets of the slots that were added, checking each.
@@ -164,24 +162,21 @@ bool PeerSlots::learn() noexcept {
   for (std::uint64_t slot = payloads_.size(); slot < slots; ++slot) {
     const auto number = static_cast<std::uint32_t>(slot);
     if (slot >= UINT32_MAX || SlotTable::chunk_of(number) >= SlotTable::kChunks) {
-      failure_ = broken(format("has {} slots", slots));
-      return false;
+      return fail(format("has {} slots", slots));
     }
     const std::uint32_t chunk = SlotTable::chunk_of(number);
     // relaxed, here and below: ordered by the acquire of the number of slots.
     const std::uint64_t offsets = table_->chunks[chunk].load(std::memory_order_relaxed);
     const std::uint64_t offsets_bytes = SlotTable::chunk_size(chunk) * sizeof(std::uint64_t);
     if (offsets % sizeof(std::uint64_t) != 0 || !is_inside(offsets, offsets_bytes)) {
-      failure_ = broken("has a slot table outside the file");
-      return false;
+      return fail("has a slot table outside the file");
     }
     const std::uint64_t offset =
         file_->region()
             .at<const std::atomic<std::uint64_t>>(offsets)[SlotTable::index_in_chunk(number)]
             .load(std::memory_order_relaxed);
     if (offset % slot_alignment(layout_) != 0 || !is_inside(offset, bytes)) {
-      failure_ = broken(format("has slot {} outside the file", slot));
-      return false;
+      return fail(format("has slot {} outside the file", slot));
     }
     payloads_.push_back(file_->region().data() + offset + payload_offset(layout_));
   }
@@ -189,7 +184,7 @@ bool PeerSlots::learn() noexcept {
 }
 
 PeerSlots::Payload PeerSlots::none() noexcept {
-  if (failure_.code == Errc::ok) failure_ = broken("hands out a slot that it does not have");
+  if (failure_.code == Errc::ok) fail("hands out a slot that it does not have");
   return {};
 }
 
@@ -199,7 +194,7 @@ PeerSlots::Payload PeerSlots::look_into(const std::byte* payload) noexcept {
       return layout_.check(payload, file_->region().data(), file_->region().mapped_bytes());
     };
     if (is_sound() || (file_->follow_growth() && is_sound())) return {payload};
-    failure_ = broken("has a payload with a container that leads outside the file");
+    fail("has a payload with a container that leads outside the file");
     return {};
   }
   const auto* words = reinterpret_cast<const SliceWords*>(payload);
@@ -207,7 +202,7 @@ PeerSlots::Payload PeerSlots::look_into(const std::byte* payload) noexcept {
   const std::uint64_t count = read_once(words->count);
   if (count > file_->region().reserved_bytes() / std::max<std::uint64_t>(layout_.bytes, 1) ||
       offset % layout_.alignment != 0 || !is_inside(offset, count * layout_.bytes)) {
-    failure_ = broken(format("has a slice of {} elements at {}, outside the file", count, offset));
+    fail(format("has a slice of {} elements at {}, outside the file", count, offset));
     return {};
   }
   return {file_->region().data() + offset, count};

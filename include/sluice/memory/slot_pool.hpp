@@ -142,8 +142,7 @@ class SlotPool {
     if (!built_.empty() && built_[slot]) destroy(slot);
   }
 
-  /// `make_room()` is called when memory is short; it may `clear` slots and `release_blocks`, and
-  /// returns whether it did.
+  /// As `Heap::when_short`; `make_room` may `clear` slots and `release_blocks`.
   void when_short(std::function<bool()> make_room) { heap_->when_short(std::move(make_room)); }
   /// For further blocks of the owner's file; not beside containers.
   [[nodiscard]] Heap& heap() noexcept { return *heap_; }
@@ -210,7 +209,8 @@ class PeerSlots {
   [[nodiscard]] Payload none() noexcept;
   [[nodiscard]] Payload look_into(const std::byte* payload) noexcept;
   [[nodiscard]] bool is_inside(std::uint64_t offset, std::uint64_t bytes) noexcept;
-  [[nodiscard]] Failure broken(const std::string& what) const;
+  /// Says why in `failure_`. False.
+  bool fail(const std::string& what);
 
   SharedFile* file_ = nullptr;
   const SlotTable* table_ = nullptr;
