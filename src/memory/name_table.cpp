@@ -1,32 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <bit>
 #include <sluice/core/hash.hpp>
 #include <sluice/memory/name_table.hpp>
 
 namespace sluice {
 namespace {
 
-void store_text(NameEntry::Word* words, std::size_t count, std::string_view text) noexcept {
-  for (std::size_t i = 0; i < count; ++i) {
-    std::uint64_t word = 0;
-    if (i * 8 < text.size()) {
-      std::memcpy(&word, text.data() + i * 8, std::min<std::size_t>(8, text.size() - i * 8));
-    }
-    // relaxed: ordered by the entry's version.
-    words[i].store(word, std::memory_order_relaxed);
-  }
-}
-
-std::string load_text(const NameEntry::Word* words, std::size_t count) {
-  std::string text(count * 8, '\0');
-  for (std::size_t i = 0; i < count; ++i) {
-    // relaxed: ordered by the entry's version.
-    const std::uint64_t word = words[i].load(std::memory_order_relaxed);
-    std::memcpy(text.data() + i * 8, &word, 8);
-  }
-  return text;
-}
+using Words = std::array<std::uint64_t, std::extent_v<decltype(NameEntry::text)>>;
+using Text = std::array<char, sizeof(Words)>;
 
 }  // namespace
 
@@ -44,8 +27,13 @@ void write_entry(NameEntry& entry, const NamedObject& object) noexcept {
   entry.type_hash.store(object.type_hash, std::memory_order_relaxed);
   entry.name_hash.store(hash_of(object.name), std::memory_order_relaxed);
   entry.name_bytes.store(object.name.size(), std::memory_order_relaxed);
-  store_text(entry.name, NameEntry::kNameWords, object.name);
-  store_text(entry.type, NameEntry::kTypeWords, object.type);
+  Text text{};
+  object.name.copy(text.data(), NameEntry::kNameBytes);
+  object.type.copy(text.data() + NameEntry::kNameBytes, NameEntry::kTypeBytes);
+  const auto words = std::bit_cast<Words>(text);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    entry.text[i].store(words[i], std::memory_order_relaxed);
+  }
   // release: pairs with the acquire in `read_entry`, also for the object itself.
   entry.version.store(version + 2, std::memory_order_release);
 }
@@ -64,16 +52,20 @@ std::optional<NamedObject> read_entry(const NameEntry& entry, std::string_view n
   found.alignment = entry.alignment.load(std::memory_order_relaxed);
   found.type_hash = entry.type_hash.load(std::memory_order_relaxed);
   const std::uint64_t name_bytes = entry.name_bytes.load(std::memory_order_relaxed);
-  found.name = load_text(entry.name, NameEntry::kNameWords);
-  found.type = load_text(entry.type, NameEntry::kTypeWords);
+  Words words;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    words[i] = entry.text[i].load(std::memory_order_relaxed);
+  }
   // Pairs with the fence in `write_entry`.
   std::atomic_thread_fence(std::memory_order_acquire);
   // relaxed: behind the fence.
   if (entry.version.load(std::memory_order_relaxed) != version) return std::nullopt;
   if (found.offset == 0 || name_bytes != name.size()) return std::nullopt;
-  found.name.resize(name_bytes);
-  found.type.resize(std::strlen(found.type.c_str()));
+  const auto text = std::bit_cast<Text>(words);
+  found.name = std::string_view(text.data(), NameEntry::kNameBytes).substr(0, name_bytes);
   if (found.name != name) return std::nullopt;
+  const char* type = text.data() + NameEntry::kNameBytes;
+  found.type.assign(type, std::find(type, type + NameEntry::kTypeBytes, '\0'));
   return found;
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <optional>
 #include <sluice/core/format.hpp>
 #include <sluice/core/hash.hpp>
 #include <sluice/memory/segment.hpp>
@@ -34,6 +33,9 @@ struct Segment::State {
     failure = std::move(why);
     return nullptr;
   }
+  std::nullptr_t fail(Errc code, std::string_view what_the_segment_does) {
+    return fail({code, format("segment '{}' {}", file.name(), what_the_segment_does)});
+  }
 
   SegmentFile file;
   std::optional<SharedHeap> shared_heap;  // where it was asked for
@@ -64,16 +66,13 @@ Result<Segment> Segment::open(std::string_view name, RootOptions options) noexce
 bool Segment::usable(bool for_writing) noexcept {
   if (state_ == nullptr) return false;
   if (state_->file.is_forked()) {
-    state_->failure = {Errc::forked, format("segment '{}' belongs to the parent process; a "
-                                            "forked child opens it for itself",
-                                            state_->file.name())};
+    state_->fail(Errc::forked, "belongs to the parent process; a forked child opens it for itself");
     return false;
   }
   if (for_writing && !state_->file.is_creator()) {
-    state_->failure = {Errc::no_permission,
-                       format("segment '{}' was opened, which is for reading; only the process "
-                              "that created it builds and destroys objects",
-                              state_->file.name())};
+    state_->fail(Errc::no_permission,
+                 "was opened, which is for reading; only the process that created it builds and "
+                 "destroys objects");
     return false;
   }
   return true;
@@ -95,18 +94,16 @@ void* Segment::allocate(const std::string_view* name, const Type& type,
     if (auto ok = check_name("object", *name); !ok) return state.fail(ok.failure());
     if (state.names.contains(object.name)) {
       return state.fail(
-          {Errc::already_exists,
-           format("segment '{}' has an object '{}' already; destroy it first, or choose "
-                  "another name",
-                  state.file.name(), *name)});
+          Errc::already_exists,
+          format("has an object '{}' already; destroy it first, or choose another name", *name));
     }
   }
   const std::uint64_t reserved = state.file.region().reserved_bytes();
   if (count > reserved / type.bytes) {
-    return state.fail({Errc::no_address_space,
-                       format("segment '{}' has no room for {} objects of {} bytes: {} bytes of "
-                              "address space are reserved; create it with a larger reserve_bytes",
-                              state.file.name(), count, type.bytes, reserved)});
+    return state.fail(Errc::no_address_space,
+                      format("has no room for {} objects of {} bytes: {} bytes of address space "
+                             "are reserved; create it with a larger reserve_bytes",
+                             count, type.bytes, reserved));
   }
   const auto explain = [&](Failure failure) {
     failure.message = format("segment '{}': {}", state.file.name(), failure.message);
@@ -133,13 +130,13 @@ void* Segment::allocate(const std::string_view* name, const Type& type,
 }
 
 void Segment::publish(void* memory) noexcept {
-  const State::Block& block = state_->blocks.at(state_->file.offset_of(memory));
+  const State::Block& block = state_->blocks.at(state_->file.region().offset_of(memory));
   if (block.entry != nullptr) write_entry(*block.entry, block.object);
 }
 
 bool Segment::withdraw(void* memory, const Type& type, std::uint64_t& count) noexcept {
   if (!usable(true)) return false;
-  const std::uint64_t offset = state_->file.offset_of(memory);
+  const std::uint64_t offset = state_->file.region().offset_of(memory);
   const auto found = state_->blocks.find(offset);
   if (found == state_->blocks.end()) {
     abort_with(format("Segment::destroy: no object of segment '{}' begins at {:#x}, or it is "
@@ -160,7 +157,7 @@ bool Segment::withdraw(void* memory, const Type& type, std::uint64_t& count) noe
 }
 
 void Segment::release(void* memory) noexcept {
-  const std::uint64_t offset = state_->file.offset_of(memory);
+  const std::uint64_t offset = state_->file.region().offset_of(memory);
   const auto found = state_->blocks.find(offset);
   if (found->second.entry != nullptr) {
     state_->names.erase(found->second.object.name);
@@ -176,42 +173,37 @@ const void* Segment::look_up(std::string_view name, const Type& type,
   State& state = *state_;
   const auto searched = state.file.search(name);
   if (!searched) return state.fail(searched.failure());
-  if (!*searched) {
-    return state.fail({Errc::not_found, format("segment '{}' has no object '{}'", state.file.name(),
-                                               name.substr(0, 256))});
-  }
-  const NamedObject& found = **searched;
+  const NamedObject& found = *searched;
   const std::string wanted = normalised_type_name(type.spelling);
   if (found.type_hash != hash_of(wanted) || found.element_bytes != type.bytes ||
       found.alignment != type.alignment) {
-    return state.fail(
-        {Errc::type_mismatch,
-         format("object '{}' of segment '{}' is a {} ({} bytes, alignment {}), not a {} "
-                "({} bytes, alignment {})",
-                name, state.file.name(), found.type, found.element_bytes, found.alignment, wanted,
-                type.bytes, type.alignment)});
+    return state.fail(Errc::type_mismatch,
+                      format("has an object '{}' that is a {} ({} bytes, alignment {}), not a {} "
+                             "({} bytes, alignment {})",
+                             name, found.type, found.element_bytes, found.alignment, wanted,
+                             type.bytes, type.alignment));
   }
   if (found.offset % type.alignment != 0) {
-    return state.fail(
-        {Errc::corrupted, format("object '{}' of segment '{}' lies at offset {}, which "
-                                 "is no multiple of {}",
-                                 name, state.file.name(), found.offset, type.alignment)});
+    return state.fail(Errc::corrupted,
+                      format("has an object '{}' at offset {}, which is no multiple of {}", name,
+                             found.offset, type.alignment));
   }
   // What the object points to was there before it was named; by now it is mapped too.
   if (auto followed = state.file.follow_growth(); !followed) return state.fail(followed.failure());
+  const Region& region = state.file.region();
+  const std::byte* first = region.data() + found.offset;
+  for (std::uint64_t i = 0; type.containers != nullptr && i < found.count; ++i) {
+    if (check_containers(type.containers(), first + i * type.bytes, region.data(),
+                         region.mapped_bytes())) {
+      continue;
+    }
+    return state.fail({Errc::corrupted,
+                       format("object '{}' in segment '{}' has a container that leads outside of "
+                              "the {} bytes that there are",
+                              name, state.file.name(), region.mapped_bytes())});
+  }
   count = found.count;
-  return state.file.region().data() + found.offset;
-}
-
-bool Segment::holds_containers(std::string_view name, const ContainerMap& map,
-                               const void* object) noexcept {
-  const Region& region = state_->file.region();
-  if (check_containers(map, object, region.data(), region.mapped_bytes())) return true;
-  state_->failure = {Errc::corrupted,
-                     format("object '{}' in segment '{}' has a container that leads outside of "
-                            "the {} bytes that there are",
-                            name, state_->file.name(), region.mapped_bytes())};
-  return false;
+  return first;
 }
 
 Allocator<> Segment::allocator() noexcept {
@@ -222,7 +214,7 @@ Allocator<> Segment::allocator() noexcept {
 
 bool Segment::contains(const void* address, std::size_t bytes) noexcept {
   if (!usable(false)) return false;
-  const auto reached = state_->file.reaches(state_->file.offset_of(address), bytes);
+  const auto reached = state_->file.reaches(state_->file.region().offset_of(address), bytes);
   if (!reached) state_->failure = reached.failure();
   return reached && *reached;
 }

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstring>
 #include <sluice/core/format.hpp>
 #include <sluice/core/hash.hpp>
 #include <sluice/memory/segment_file.hpp>
@@ -24,7 +23,6 @@ Result<bool> remove_dead(const Directory& directory, const std::string& key) {
     if (readable && is_locked(*readable)) return false;
   }
   if (!file) return file.failure();
-  if (is_locked(*file)) return false;
   auto locked = try_lock(*file, LockKind::exclusive);
   if (!locked || !*locked) return locked;
   if (!leads_to(directory, key, *file)) return true;
@@ -34,10 +32,8 @@ Result<bool> remove_dead(const Directory& directory, const std::string& key) {
 
 /// What is known of the one who has the name, for messages.
 std::string owner_of(const Directory& directory, const std::string& key) {
-  const auto file = open_file(directory, key, false);
-  FileHeader header{};
-  if (!file || ::pread(file->fd(), &header, sizeof header, 0) != sizeof header) return "its owner";
-  return format("its owner, process {},", header.pid);
+  const auto file = SharedFile::open(directory, key, FileKind::segment, sizeof(SegmentWords));
+  return file ? format("its owner, process {},", file->header().pid) : "its owner";
 }
 
 /// Names the new file, after removing one that a dead creator left. Errc::not_found: the directory
@@ -63,13 +59,6 @@ Result<void> claim(SharedFile& file, const Directory& directory, const std::stri
   return linked;
 }
 
-Result<void> check_reserve(std::uint64_t reserve_bytes) {
-  if (reserve_bytes >= sizeof(SegmentWords) && reserve_bytes <= kMaxReservedBytes) return {};
-  return Failure{Errc::invalid_options,
-                 format("reserve_bytes is {}; {} to {} are possible", reserve_bytes,
-                        sizeof(SegmentWords), kMaxReservedBytes)};
-}
-
 }  // namespace
 
 SegmentFile::~SegmentFile() {
@@ -86,10 +75,8 @@ Result<void> SegmentFile::make_once(std::uint64_t reserve_bytes) {
                                     sizeof(SegmentWords), reserve_bytes);
   if (!created) return created.failure();
   file_ = std::move(*created);
-  const FileHeader header = file_.header();  // a copy: it lies where the object is made
-  auto* made = new (region().data()) SegmentWords{
-      .header = header, .name_bytes = name_.size(), .name = {}, .first_chunk = {}, .unused = {}};
-  std::memcpy(made->name, name_.data(), name_.size());
+  words().name_bytes = name_.size();
+  name_.copy(words().name, name_.size());
   auto made_heap = Heap::create(file_, sizeof(SegmentWords));
   if (!made_heap) return made_heap.failure();
   heap_ = *made_heap;
@@ -97,7 +84,11 @@ Result<void> SegmentFile::make_once(std::uint64_t reserve_bytes) {
 }
 
 Result<void> SegmentFile::make(std::uint64_t reserve_bytes) {
-  if (auto ok = check_reserve(reserve_bytes); !ok) return ok;
+  if (reserve_bytes < sizeof(SegmentWords) || reserve_bytes > kMaxReservedBytes) {
+    return Failure{Errc::invalid_options,
+                   format("reserve_bytes is {}; {} to {} are possible", reserve_bytes,
+                          sizeof(SegmentWords), kMaxReservedBytes)};
+  }
   Result<void> made;
   for (int i = 0; i < kMaxAttempts; ++i) {
     file_ = SharedFile();  // before its directory
@@ -141,12 +132,10 @@ Result<void> SegmentFile::follow_growth() {
 
 Result<bool> SegmentFile::reaches(std::uint64_t offset, std::uint64_t bytes) {
   if (region().contains(offset, bytes)) return true;
-  if (is_creator_) return false;
   if (auto followed = follow_growth(); !followed) return followed.failure();
   return region().contains(offset, bytes);
 }
 
-/// A free entry, from a new chunk where there is none.
 Result<NameEntry*> SegmentFile::take_entry() {
   if (free_entries_.empty()) {
     const auto offset = heap_.allocate(sizeof(NameChunk), alignof(NameChunk));
@@ -164,7 +153,7 @@ Result<NameEntry*> SegmentFile::take_entry() {
   return entry;
 }
 
-Result<std::optional<NamedObject>> SegmentFile::search(std::string_view object) {
+Result<NamedObject> SegmentFile::search(std::string_view object) {
   const auto corrupted = [&](const char* what, std::uint64_t offset) {
     return Failure{Errc::corrupted,
                    format("{}: {} at offset {}, outside of the {} bytes that there are",
@@ -189,12 +178,13 @@ Result<std::optional<NamedObject>> SegmentFile::search(std::string_view object) 
           fits ? reaches(found->offset, found->count * found->element_bytes) : Result<bool>(false);
       if (!is_there) return is_there.failure();
       if (!*is_there) return corrupted("an object", found->offset);
-      return found;
+      return *std::move(found);
     }
     // relaxed: written before the chunk was made known.
     at = chunk->next.load(std::memory_order_relaxed);
   }
-  return std::optional<NamedObject>();
+  return Failure{Errc::not_found,
+                 format("segment '{}' has no object '{}'", name_, object.substr(0, 256))};
 }
 
 }  // namespace sluice

@@ -32,8 +32,8 @@ struct NamedObject {
 /// In shared memory. All words are atomic, because a reader may look while the creator writes.
 struct NameEntry {
   using Word = std::atomic<std::uint64_t>;
-  static constexpr std::size_t kNameWords = 32;
-  static constexpr std::size_t kTypeWords = 16;
+  static constexpr std::size_t kNameBytes = 256;
+  static constexpr std::size_t kTypeBytes = 128;
 
   Word version;  ///< odd: being changed
   Word offset;   ///< 0: free
@@ -43,11 +43,10 @@ struct NameEntry {
   Word type_hash;
   Word name_hash;
   Word name_bytes;
-  Word name[kNameWords];
-  Word type[kTypeWords];  ///< ends with a zero byte if shorter
+  Word text[(kNameBytes + kTypeBytes) / 8];  ///< name, then type; each ends with 0 if shorter
 };
 static_assert(NameEntry::Word::is_always_lock_free && sizeof(NameEntry) == 448 &&
-              offsetof(NameEntry, name) == 64);
+              offsetof(NameEntry, text) == 64);
 
 /// In shared memory.
 struct NameChunk {

@@ -90,8 +90,7 @@ class Segment {
   }
   template <SegmentObject T, typename... Args>
   offset_ptr<T> construct_unnamed(Args&&... args) {
-    return build<T>(nullptr, 1,
-                    [&](T* memory) { construct_at<T>(memory, std::forward<Args>(args)...); });
+    return build_one<T>(nullptr, std::forward<Args>(args)...);
   }
   /// The first of `count` value-initialised elements.
   template <SegmentObject T>
@@ -139,12 +138,6 @@ class Segment {
   [[nodiscard]] std::span<const T> find_array(std::string_view name) {
     std::uint64_t count = 0;
     const auto* first = static_cast<const T*>(look_up(name, type_of<T>(), count));
-    if (first == nullptr) return {};
-    if constexpr (ConstructibleInHeap<T>) {
-      for (std::uint64_t i = 0; i < count; ++i) {
-        if (!holds_containers(name, containers_in<T>(), first + i)) return {};
-      }
-    }
     return {first, count};
   }
 
@@ -168,14 +161,7 @@ class Segment {
     std::string_view spelling;
     std::uint64_t bytes;
     std::uint64_t alignment;
-  };
-  /// Memory in which a constructor is at work.
-  struct Unfinished {
-    Segment* segment;
-    void* memory;
-    ~Unfinished() {
-      if (segment != nullptr) segment->release(memory);
-    }
+    const ContainerMap& (*containers)();  ///< null: it has none
   };
 
   explicit Segment(std::unique_ptr<State> state) noexcept;
@@ -187,21 +173,22 @@ class Segment {
 
   template <typename T>
   static consteval Type type_of() {
-    return {type_spelling<T>, sizeof(T), alignof(T)};
+    return {type_spelling<T>, sizeof(T), alignof(T), containers_of<T>};
   }
 
   template <typename T, typename... Args>
-  static void construct_at(T* memory, Args&&... args) {
-    if constexpr (std::is_aggregate_v<T>) {
-      new (memory) T{std::forward<Args>(args)...};
-    } else {
-      new (memory) T(std::forward<Args>(args)...);
-    }
+  offset_ptr<T> construct_named(std::string_view name, Args&&... args) {
+    return build_one<T>(&name, std::forward<Args>(args)...);
   }
   template <typename T, typename... Args>
-  offset_ptr<T> construct_named(std::string_view name, Args&&... args) {
-    return build<T>(&name, 1,
-                    [&](T* memory) { construct_at<T>(memory, std::forward<Args>(args)...); });
+  offset_ptr<T> build_one(const std::string_view* name, Args&&... args) {
+    return build<T>(name, 1, [&](T* memory) {
+      if constexpr (std::is_aggregate_v<T>) {
+        new (memory) T{std::forward<Args>(args)...};
+      } else {
+        new (memory) T(std::forward<Args>(args)...);
+      }
+    });
   }
   template <typename T>
   offset_ptr<T> build_array(const std::string_view* name, std::size_t count) {
@@ -212,10 +199,10 @@ class Segment {
   offset_ptr<T> build(const std::string_view* name, std::uint64_t count, Construct construct_all) {
     T* memory = static_cast<T*>(allocate(name, type_of<T>(), count));
     if (memory == nullptr) return nullptr;
-    Unfinished unfinished{this, memory};
+    const auto give_back = [this](T* unfinished) { release(unfinished); };
+    std::unique_ptr<T, decltype(give_back)> unfinished(memory, give_back);
     construct_all(memory);
-    unfinished.segment = nullptr;
-    publish(memory);
+    publish(unfinished.release());
     return memory;
   }
 
@@ -224,10 +211,9 @@ class Segment {
   void publish(void* memory) noexcept;
   [[nodiscard]] bool withdraw(void* memory, const Type& type, std::uint64_t& count) noexcept;
   void release(void* memory) noexcept;
+  /// Sets `count`, unless it returns null.
   [[nodiscard]] const void* look_up(std::string_view name, const Type& type,
                                     std::uint64_t& count) noexcept;
-  [[nodiscard]] bool holds_containers(std::string_view name, const ContainerMap& map,
-                                      const void* object) noexcept;
   [[nodiscard]] bool usable(bool for_writing) noexcept;
 
   std::unique_ptr<State> state_;

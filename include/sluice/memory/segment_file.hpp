@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <sluice/memory/heap.hpp>
 #include <sluice/memory/name_table.hpp>
 #include <sluice/memory/shared_file.hpp>
@@ -55,11 +54,6 @@ class SegmentFile {
   /// Creator only.
   [[nodiscard]] Heap& heap() noexcept { return heap_; }
 
-  /// Beyond every file for an address in front of the mapping.
-  [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept {
-    return reinterpret_cast<std::uintptr_t>(address) -
-           reinterpret_cast<std::uintptr_t>(region().data());
-  }
   /// A reader maps what the creator has added so far.
   [[nodiscard]] Result<void> follow_growth();
   /// Maps more where the file has grown so far. Safe for any two numbers.
@@ -69,7 +63,8 @@ class SegmentFile {
   [[nodiscard]] Result<NameEntry*> take_entry();
   void give_back(NameEntry* entry) { free_entries_.push_back(entry); }
   /// What the table says of the object of that name; checked: it lies inside the file.
-  [[nodiscard]] Result<std::optional<NamedObject>> search(std::string_view object);
+  /// Errors: not_found, corrupted.
+  [[nodiscard]] Result<NamedObject> search(std::string_view object);
 
  private:
   [[nodiscard]] SegmentWords& words() const noexcept { return *region().at<SegmentWords>(0); }
