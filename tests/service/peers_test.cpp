@@ -110,6 +110,29 @@ TEST_F(PeersTest, TheNextOneOnASeatIsAnotherPeer) {
   EXPECT_EQ(peers.present(), 1U);
 }
 
+TEST_F(PeersTest, WhoHasGoneIsNoticedBeforeANewcomerIsMet) {
+  for (const bool keeps_descriptor : {true, false}) {
+    auto file = join();
+    on_connect = [&](Publisher& publisher) {
+      if (!keeps_descriptor) publisher.file.close_descriptor();
+      return Result<void>();
+    };
+    ASSERT_TRUE(look());
+    file->leave(true);  // its name stays, as after a kill
+    departed.clear();
+    const auto newcomer = join();
+    int met = 0;
+    on_connect = [&](Publisher&) {
+      ++met;
+      EXPECT_EQ(departed, std::vector<Seat>{0}) << keeps_descriptor;
+      return Result<void>();
+    };
+    EXPECT_TRUE(look());
+    EXPECT_EQ(met, 1);
+    peers.drop_if([](const Publisher&) { return true; });
+  }
+}
+
 TEST_F(PeersTest, APeerWhoseLockIsHeldLivesWhateverBecameOfItsName) {
   const auto file = join();
   ASSERT_TRUE(look());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The peers of a port: what it knows of each port of another kind in its service. A look goes
-// through the service's directory, meets newcomers, and notices who has left or died.
+// The peers of a port: what it knows of each port of another kind in its service. A look notices
+// who has left or died, goes through the service's directory, and meets newcomers.
 //
 //   generation of the board changed ──► look ──► newcomer: connect     known: follow
 //   or a sleep was long                          gone: depart          no good: refused, once
@@ -27,7 +27,7 @@ struct Peer {
   std::uint64_t inode = 0;
   Seat seat;
   bool is_gone = false;  ///< left or died; what it wrote can still be read
-  bool is_seen = false;  ///< in this look
+  bool is_seen = false;  ///< under its name, in this look
 
   Peer() = default;
   Peer(const Peer&) = delete;
@@ -65,24 +65,23 @@ class PeersBase {
  protected:
   PeersBase(Service& service, const PeerFiles& files) : service_(service), files_(files) {}
 
-  /// A file in the directory.
-  struct Found {
-    std::string name;
-    Seat seat;
-  };
-
-  /// Begins a look: who has a name. Errors: the directory cannot be read.
-  Result<std::vector<Found>> begin_look();
+  /// Begins a look: the seats that are taken. Errors: the directory cannot be read.
+  Result<std::vector<Seat>> begin_look();
   /// Opens a living port's file. not_found: it is gone.
-  Result<LivingPort> open(const Found& found);
+  Result<LivingPort> open(Seat seat);
   /// Whether the file was no good in an earlier look.
-  [[nodiscard]] bool was_refused(const Found& found, std::uint64_t inode);
+  [[nodiscard]] bool was_refused(Seat seat, std::uint64_t inode);
   /// Maps the file of a newcomer.
-  Result<void> map(const Found& found, LivingPort living, Peer& peer);
+  Result<void> map(Seat seat, LivingPort living, Peer& peer);
   /// A look goes on after this failure; the first that is to be reported is what it returns.
-  void note(const Found& found, std::uint64_t inode, const Failure& failure);
-  /// The owner of a known peer's file is not there any more.
-  [[nodiscard]] bool has_left(const Peer& peer) const noexcept;
+  void note(Seat seat, std::uint64_t inode, const Failure& failure);
+  /// Whether the owner of a known peer's file, as far as its descriptor is open, lives no more.
+  [[nodiscard]] static bool is_dead(const Peer& peer) noexcept;
+  /// The same without its descriptor. `opened` is what came of opening its name, which does not
+  /// lead to it. One that cannot be looked at now is not gone for that.
+  [[nodiscard]] static bool has_left(const Peer& peer, Errc opened) noexcept {
+    return !peer.file.file().is_open() && (opened == Errc::ok || opened == Errc::not_found);
+  }
   Result<void> end_look() noexcept;
 
   /// A file that is no good, told from the next one under its name.
@@ -111,50 +110,54 @@ class Peers : public PeersBase {
   /// `service` must outlive it.
   Peers(Service& service, const PeerFiles& files) : PeersBase(service, files) {}
 
-  /// Goes through the directory:
-  ///   connect(P&) -> Result<void>   a newcomer, its file mapped; it is a peer if that succeeds,
-  ///                                 else refused: reported now, and not again
+  /// Looks at those that are known, then goes through the directory:
   ///   follow(P&, File&)             one that is known, with its file open: it may have grown
   ///   depart(P&)                    one that left or died; it stays here until `drop_if`
+  ///   connect(P&) -> Result<void>   a newcomer, its file mapped; it is a peer if that succeeds,
+  ///                                 else refused: reported now, and not again
   /// The dead are reaped. A look that is entered from itself does nothing. System calls.
   /// Errors: the first of what it met; where it is this process's own, see `is_blind`.
   template <typename Connect, typename Follow, typename Depart>
   Result<void> look(Connect&& connect, Follow&& follow, Depart&& depart) {
     if (is_looking_) return {};
-    const auto found = begin_look();
-    if (!found) return end_look();
-    for (auto& peer : peers_) peer->is_seen = false;
-    for (const Found& one : *found) {
-      auto living = open(one);
-      if (!living) {
-        // One that cannot be looked at now is not gone for that.
-        if (living.error() != Errc::not_found) mark_seen(one.seat);
-        continue;
-      }
-      if (P* known = find(one.seat, living->inode)) {
-        known->is_seen = true;
-        if (auto followed = follow(*known, living->file); !followed) {
-          note(one, known->inode, followed.failure());
+    const auto seats = begin_look();
+    if (!seats) return end_look();
+    const auto part_with = [&](P& peer) {
+      peer.is_gone = true;
+      --present_;
+      depart(peer);
+    };
+    // The dead first: what they had is there for the others.
+    for (auto& peer : peers_) {
+      peer->is_seen = false;
+      if (!peer->is_gone && is_dead(*peer)) part_with(*peer);
+    }
+    for (auto& peer : peers_) {
+      if (peer->is_gone) continue;
+      auto living = open(peer->seat);
+      peer->is_seen = living && living->inode == peer->inode;
+      if (peer->is_seen) {
+        if (auto followed = follow(*peer, living->file); !followed) {
+          note(peer->seat, peer->inode, followed.failure());
         }
-        continue;
+      } else if (has_left(*peer, living.error())) {
+        part_with(*peer);
       }
-      if (was_refused(one, living->inode)) continue;
+    }
+    for (const Seat seat : *seats) {
+      if (is_seen(seat)) continue;
+      auto living = open(seat);
+      if (!living || was_refused(seat, living->inode)) continue;
       const std::uint64_t inode = living->inode;
       auto peer = std::make_unique<P>();
-      auto met = map(one, std::move(*living), *peer);
+      auto met = map(seat, std::move(*living), *peer);
       if (met) met = connect(*peer);
       if (!met) {
-        note(one, inode, met.failure());
+        note(seat, inode, met.failure());
         continue;
       }
       ++present_;
       peers_.push_back(std::move(peer));
-    }
-    for (auto& peer : peers_) {
-      if (peer->is_gone || !has_left(*peer)) continue;
-      peer->is_gone = true;
-      --present_;
-      depart(*peer);
     }
     return end_look();
   }
@@ -172,31 +175,20 @@ class Peers : public PeersBase {
   [[nodiscard]] std::size_t size() const noexcept { return peers_.size(); }
   [[nodiscard]] P& operator[](std::size_t i) const noexcept { return *peers_[i]; }
 
-  class Iterator {
-   public:
-    explicit Iterator(const std::unique_ptr<P>* at) noexcept : at_(at) {}
-    [[nodiscard]] P& operator*() const noexcept { return **at_; }
-    Iterator& operator++() noexcept {
-      ++at_;
-      return *this;
-    }
+  struct Iterator {
+    [[nodiscard]] P& operator*() const noexcept { return **at; }
+    Iterator& operator++() noexcept { return ++at, *this; }
     bool operator==(const Iterator&) const = default;
 
-   private:
-    const std::unique_ptr<P>* at_;
+    const std::unique_ptr<P>* at;
   };
-  [[nodiscard]] Iterator begin() const noexcept { return Iterator(peers_.data()); }
-  [[nodiscard]] Iterator end() const noexcept { return Iterator(peers_.data() + peers_.size()); }
+  [[nodiscard]] Iterator begin() const noexcept { return {peers_.data()}; }
+  [[nodiscard]] Iterator end() const noexcept { return {peers_.data() + peers_.size()}; }
 
  private:
-  P* find(Seat seat, std::uint64_t inode) noexcept {
-    for (auto& peer : peers_) {
-      if (peer->seat == seat && peer->inode == inode && !peer->is_gone) return peer.get();
-    }
-    return nullptr;
-  }
-  void mark_seen(Seat seat) noexcept {
-    for (auto& peer : peers_) peer->is_seen |= peer->seat == seat;
+  [[nodiscard]] bool is_seen(Seat seat) const noexcept {
+    return std::any_of(peers_.begin(), peers_.end(),
+                       [&](const auto& peer) { return peer->is_seen && peer->seat == seat; });
   }
 
   std::vector<std::unique_ptr<P>> peers_;
