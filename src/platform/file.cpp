@@ -13,7 +13,6 @@
 #include <sluice/platform/file.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/platform/process.hpp>
-#include <utility>
 
 namespace sluice {
 namespace {
@@ -45,67 +44,55 @@ bool has_proc_links() noexcept {
   return has;
 }
 
-Result<Directory> checked(Directory directory, OwnedBy owner) {
+Result<Directory> open_checked(int at, const char* name, std::string path, int flags, OwnedBy owner,
+                               std::optional<mode_t> make_mode) {
+  const bool made = make_mode && ::mkdirat(at, name, *make_mode) == 0;
+  if (make_mode && !made && errno != EEXIST) return system_failure("make directory", path, errno);
+  Directory directory{File(::openat(at, name, flags | O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+                      std::move(path)};
+  if (!directory.file.is_open()) {
+    if (errno != ELOOP && errno != ENOTDIR) {
+      return system_failure("open directory", directory.path, errno);
+    }
+    return Failure{Errc::corrupted,
+                   format("{} should be a directory and is not; remove it", directory.path)};
+  }
   struct stat status {};
   if (::fstat(directory.fd(), &status) != 0) {
     return system_failure("look at", directory.path, errno);
   }
   const uid_t self = ::geteuid();
   const bool sticky = (status.st_mode & S_ISVTX) != 0;
-  const bool trusted =
-      status.st_uid == self || (owner == OwnedBy::self_or_sticky && (status.st_uid == 0 || sticky));
-  if (trusted) return directory;
-  return Failure{
-      Errc::no_permission,
-      format("directory {} belongs to user {}, but user {} needs one of {}; remove it or "
-             "choose another SLUICE_ROOT",
-             directory.path, status.st_uid, self,
-             owner == OwnedBy::self ? "its own" : "its own, of root, or a sticky one")};
-}
-
-Result<Directory> open_checked(int at, const char* name, std::string path, int flags,
-                               OwnedBy owner) {
-  Directory directory{File(::openat(at, name, flags | O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-                      std::move(path)};
-  if (!directory.file.is_open()) {
-    const int error = errno;
-    if (error == ELOOP || error == ENOTDIR) {
-      return Failure{Errc::corrupted,
-                     format("{} should be a directory and is not; remove it", directory.path)};
-    }
-    return system_failure("open directory", directory.path, error);
+  if (status.st_uid != self &&
+      (owner != OwnedBy::self_or_sticky || (status.st_uid != 0 && !sticky))) {
+    return Failure{
+        Errc::no_permission,
+        format("directory {} belongs to user {}, but user {} needs one of {}; remove it or "
+               "choose another SLUICE_ROOT",
+               directory.path, status.st_uid, self,
+               owner == OwnedBy::self ? "its own" : "its own, of root, or a sticky one")};
   }
-  return checked(std::move(directory), owner);
-}
-
-Result<Directory> make_checked(int at, const char* name, std::string path, mode_t mode, int flags,
-                               OwnedBy owner) {
-  const bool made = ::mkdirat(at, name, mode) == 0;
-  if (!made && errno != EEXIST) return system_failure("make directory", path, errno);
-  auto directory = open_checked(at, name, std::move(path), flags, owner);
-  if (!directory) return directory;
-  struct stat status {};
   // A maker killed before this left the directory with the bits that the umask let through.
-  if (::fstat(directory->fd(), &status) == 0 && status.st_uid == ::geteuid() &&
-      (made || (status.st_mode & mode & S_ISVTX) != 0) && (status.st_mode & 07777) != mode) {
-    ::fchmod(directory->fd(), mode);
+  if (make_mode && status.st_uid == self && (made || (sticky && (*make_mode & S_ISVTX) != 0)) &&
+      (status.st_mode & 07777) != *make_mode) {
+    ::fchmod(directory.fd(), *make_mode);
   }
   return directory;
 }
 
-template <typename Look>
-Result<void> for_each_name(const Directory& directory, Look look) {
+Result<std::vector<std::string>> list_all(const Directory& directory) {
   // A description of its own: the position in a directory belongs to the description.
   const int fd = ::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
   if (stream == nullptr) {
-    const int error = errno;
+    Failure failure = system_failure("list", directory.path, errno);
     if (fd >= 0) ::close(fd);
-    return system_failure("list", directory.path, error);
+    return failure;
   }
-  while (const dirent* entry = ::readdir(stream)) look(std::string(entry->d_name));
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream)) names.emplace_back(entry->d_name);
   ::closedir(stream);
-  return {};
+  return names;
 }
 
 }  // namespace
@@ -141,12 +128,6 @@ void File::close() noexcept {
   locked_ = false;
 }
 
-bool is_dead_pipe(const Directory& directory, const std::string& name) noexcept {
-  const File file(
-      ::openat(directory.fd(), name.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
-  return !file.is_open() && errno == ENXIO;
-}
-
 Failure system_failure(const char* action, const std::string& path, int errno_value) {
   std::string message = format("cannot {} {}: {}", action, path, std::strerror(errno_value));
   if (errno_value == EMFILE) message += "; raise RLIMIT_NOFILE (ulimit -n)";
@@ -154,50 +135,34 @@ Failure system_failure(const char* action, const std::string& path, int errno_va
   return {cause_of(errno_value), std::move(message)};
 }
 
-Result<Directory> open_directory_at_path(const std::string& path) {
-  return open_checked(AT_FDCWD, path.c_str(), path, 0, OwnedBy::self_or_sticky);
+Result<Directory> open_directory(const Directory& parent, const std::string& name, OwnedBy owner,
+                                 std::optional<mode_t> make_mode) {
+  return open_checked(parent.fd(), name.c_str(), parent.path_of(name), O_NOFOLLOW, owner,
+                      make_mode);
 }
 
-Result<Directory> open_directory(const Directory& parent, const std::string& name, OwnedBy owner) {
-  return open_checked(parent.fd(), name.c_str(), parent.path_of(name), O_NOFOLLOW, owner);
-}
-
-Result<Directory> make_directory(const Directory& parent, const std::string& name, mode_t mode,
-                                 OwnedBy owner) {
-  return make_checked(parent.fd(), name.c_str(), parent.path_of(name), mode, O_NOFOLLOW, owner);
-}
-
-Result<Directory> make_directory_at_path(const std::string& path, mode_t mode, OwnedBy owner) {
-  return make_checked(AT_FDCWD, path.c_str(), path, mode, 0, owner);
+Result<Directory> open_directory_at_path(const std::string& path, std::optional<mode_t> make_mode) {
+  return open_checked(AT_FDCWD, path.c_str(), path, 0, OwnedBy::self_or_sticky, make_mode);
 }
 
 Result<std::vector<std::string>> list(const Directory& directory) {
-  std::vector<std::string> names;
-  auto listed = for_each_name(directory, [&](std::string name) {
-    if (!name.starts_with('.')) names.push_back(std::move(name));
-  });
-  if (!listed) return listed.failure();
+  auto names = list_all(directory);
+  if (names) std::erase_if(*names, [](const std::string& name) { return name.starts_with('.'); });
   return names;
 }
 
 Result<File> open_file(const Directory& directory, const std::string& name, bool writable) {
+  const std::string path = directory.path_of(name);
   File file(::openat(directory.fd(), name.c_str(),
                      (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!file.is_open()) {
-    const int error = errno;
-    if (error == ELOOP) {
-      return Failure{Errc::corrupted,
-                     format("{} is a symbolic link; remove it", directory.path_of(name))};
-    }
-    return system_failure("open", directory.path_of(name), error);
+    if (errno != ELOOP) return system_failure("open", path, errno);
+    return Failure{Errc::corrupted, format("{} is a symbolic link; remove it", path)};
   }
-  auto status = status_of(file, directory.path_of(name));
+  const auto status = status_of(file, path);
   if (!status) return status.failure();
-  if (!status->regular) {
-    return Failure{Errc::corrupted,
-                   format("{} is not a regular file; remove it", directory.path_of(name))};
-  }
-  return file;
+  if (status->regular) return file;
+  return Failure{Errc::corrupted, format("{} is not a regular file; remove it", path)};
 }
 
 Result<FileStatus> status_of(const File& file, const std::string& path) {
@@ -228,16 +193,15 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
                           "may have files of {} (RLIMIT_FSIZE); raise it with ulimit -f",
                           path, to_bytes, limit.rlim_cur)};
   }
+  const auto begin = static_cast<off_t>(from_bytes);
+  const auto length = static_cast<off_t>(to_bytes - from_bytes);
   int error = 0;
   do {
-    error = ::fallocate(file.fd(), 0, static_cast<off_t>(from_bytes),
-                        static_cast<off_t>(to_bytes - from_bytes)) == 0
-                ? 0
-                : errno;
+    error = ::fallocate(file.fd(), 0, begin, length) == 0 ? 0 : errno;
   } while (error == EINTR);
   if (error == 0) return {};
   // A partly filled file must not look larger than what is reserved.
-  if (::ftruncate(file.fd(), static_cast<off_t>(from_bytes)) != 0) error = errno;
+  if (::ftruncate(file.fd(), begin) != 0) error = errno;
   Failure failure = system_failure("reserve memory for", path, error);
   struct statvfs system {};
   if (failure.code == Errc::no_memory && ::fstatvfs(file.fd(), &system) == 0) {
@@ -251,39 +215,37 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
 }
 
 Result<NewFile> NewFile::create(const Directory& directory, mode_t mode) {
+  if (!has_proc_links()) return create_named(directory, mode, O_CREAT | O_EXCL);
   NewFile created;
-  int error = EOPNOTSUPP;
-  if (has_proc_links()) {
-    created.file_ = File(::openat(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
-    error = created.file_.is_open() ? 0 : errno;
+  created.file_ = File(::openat(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  if (!created.file_.is_open()) {
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
+      return create_named(directory, mode, O_CREAT | O_EXCL);
+    }
+    return system_failure("create a file in", directory.path, errno);
   }
-  if (error == EOPNOTSUPP || error == EISDIR || error == EINVAL) {
-    created.directory_fd_ = directory.fd();
-    created.temporary_name_ = format("{}{:016x}", kTemporaryPrefix, random_number());
-    created.file_ = File(::openat(directory.fd(), created.temporary_name_.c_str(),
-                                  O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, mode));
-    error = created.file_.is_open() ? 0 : errno;
-    if (error != 0) created.temporary_name_.clear();
-  }
-  if (error != 0) return system_failure("create a file in", directory.path, error);
   ::fchmod(created.file_.fd(), mode);
   return created;
 }
 
-Result<NewFile> new_pipe(const Directory& directory, mode_t mode) {
+Result<NewFile> NewFile::create_pipe(const Directory& directory, mode_t mode) {
+  return create_named(directory, mode, O_NONBLOCK);
+}
+
+/// Without O_CREAT in `open_flags`, a pipe.
+Result<NewFile> NewFile::create_named(const Directory& directory, mode_t mode, int open_flags) {
   NewFile created;
   created.directory_fd_ = directory.fd();
-  created.temporary_name_ = format("{}{:016x}", kTemporaryPrefix, random_number());
-  const char* name = created.temporary_name_.c_str();
-  int error = ::mkfifoat(directory.fd(), name, mode) == 0 ? 0 : errno;
-  if (error != 0) {
-    created.temporary_name_.clear();
-  } else {
+  created.name_ = format("{}{:016x}", kTemporaryPrefix, random_number());
+  const char* name = created.name_.c_str();
+  const bool is_pipe = (open_flags & O_CREAT) == 0;
+  if (!is_pipe || ::mkfifoat(directory.fd(), name, mode) == 0) {
     created.file_ =
-        File(::openat(directory.fd(), name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
-    error = created.file_.is_open() ? 0 : errno;
+        File(::openat(directory.fd(), name, open_flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
   }
-  if (error != 0) return system_failure("create a pipe in", directory.path, error);
+  if (!created.file_.is_open()) {
+    return system_failure(is_pipe ? "create a pipe in" : "create a file in", directory.path, errno);
+  }
   ::fchmod(created.file_.fd(), mode);
   return created;
 }
@@ -293,39 +255,51 @@ NewFile::NewFile(NewFile&& other) noexcept { *this = std::move(other); }
 NewFile& NewFile::operator=(NewFile&& other) noexcept {
   std::swap(file_, other.file_);
   std::swap(directory_fd_, other.directory_fd_);
-  std::swap(temporary_name_, other.temporary_name_);
+  std::swap(name_, other.name_);
   return *this;
 }
 
 NewFile::~NewFile() {
-  if (!temporary_name_.empty()) ::unlinkat(directory_fd_, temporary_name_.c_str(), 0);
+  if (!name_.empty() && !file_.is_inherited()) ::unlinkat(directory_fd_, name_.c_str(), 0);
 }
 
-Result<void> NewFile::link(const Directory& directory, const std::string& name) {
-  int outcome = 0;
-  if (temporary_name_.empty()) {
+Result<void> NewFile::link(const Directory& directory, const std::string& name, bool is_kept) {
+  long outcome = 0;
+  if (name_.empty()) {
     const std::string self = format("/proc/self/fd/{}", file_.fd());
     outcome = ::linkat(AT_FDCWD, self.c_str(), directory.fd(), name.c_str(), AT_SYMLINK_FOLLOW);
   } else {
-    outcome = static_cast<int>(::syscall(SYS_renameat2, directory.fd(), temporary_name_.c_str(),
-                                         directory.fd(), name.c_str(), 1U /* RENAME_NOREPLACE */));
-    if (outcome == 0) temporary_name_.clear();
+    outcome = ::syscall(SYS_renameat2, directory.fd(), name_.c_str(), directory.fd(), name.c_str(),
+                        1U /* RENAME_NOREPLACE */);
   }
   if (outcome != 0) return system_failure("link", directory.path_of(name), errno);
+  name_ = is_kept ? "" : name;
   return {};
 }
 
+bool remove_dead_pipe(const Directory& directory, const std::string& name) noexcept {
+  const File file(
+      ::openat(directory.fd(), name.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  return !file.is_open() && errno == ENXIO && ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
+}
+
+bool remove_dead_file(const Directory& directory, const std::string& name,
+                      bool (*may_remove)(const Directory&, const std::string&)) {
+  auto file = open_file(directory, name, true);
+  if (!file || is_locked(*file)) return false;
+  const auto locked = try_lock(*file, LockKind::exclusive);
+  return locked && *locked && leads_to(directory, name, *file) &&
+         (may_remove == nullptr || may_remove(directory, name)) &&
+         ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
+}
+
 void remove_abandoned(const Directory& directory) {
-  (void)for_each_name(directory, [&](const std::string& name) {
-    if (!name.starts_with(kTemporaryPrefix)) return;
-    if (is_dead_pipe(directory, name)) ::unlinkat(directory.fd(), name.c_str(), 0);
-    auto file = open_file(directory, name, true);
-    if (!file) return;
-    auto locked = try_lock(*file, LockKind::exclusive);
-    if (locked && *locked && leads_to(directory, name, *file)) {
-      ::unlinkat(directory.fd(), name.c_str(), 0);
-    }
-  });
+  const auto names = list_all(directory);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    if (!name.starts_with(kTemporaryPrefix)) continue;
+    if (!remove_dead_pipe(directory, name)) remove_dead_file(directory, name);
+  }
 }
 
 }  // namespace sluice

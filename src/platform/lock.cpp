@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <sluice/platform/lock.hpp>
-#include <sluice/platform/process.hpp>
 
 namespace sluice {
 namespace {
@@ -19,10 +18,7 @@ struct flock whole_file(short type) noexcept {
 }  // namespace
 
 Result<bool> try_lock(File& file, LockKind kind) {
-  if (!file.locked_) {
-    close_in_child(file.fd());
-    file.locked_ = true;
-  }
+  file.close_in_forked_child();
   struct flock lock = whole_file(kind == LockKind::shared ? F_RDLCK : F_WRLCK);
   if (::fcntl(file.fd(), F_OFD_SETLK, &lock) == 0) return true;
   if (errno == EAGAIN || errno == EACCES) return false;

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <sluice/core/format.hpp>
 #include <sluice/core/hash.hpp>
@@ -12,8 +11,9 @@ namespace sluice {
 namespace {
 
 constexpr const char* kDefaultRoot = "/dev/shm/sluice";
+constexpr const char* kDomainCharacters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
 constexpr const char* kParts[] = {"nodes", "services", "segments"};
-constexpr int kWalks = 1000;  // a directory can vanish between two steps, again and again
 
 std::string from_environment(const char* variable, const char* otherwise) {
   const char* value = std::getenv(variable);
@@ -27,13 +27,12 @@ std::string user_part(const RootOptions& options) {
 bool is_shared(const RootOptions& options) { return options.access != Access::owner; }
 
 Result<Directory> walk(const RootOptions& options, const std::string& part, bool make) {
-  const mode_t mode = is_shared(options) ? 01777 : 0700;
-  const OwnedBy owner = owner_below(options);
-  auto at = make ? make_directory_at_path(options.root, 01777, OwnedBy::self_or_sticky)
-                 : open_directory_at_path(options.root);
+  const auto make_mode = [make](mode_t mode) { return make ? std::optional(mode) : std::nullopt; };
+  auto at = open_directory_at_path(options.root, make_mode(01777));
   for (const std::string& step : {user_part(options), options.domain, part}) {
     if (!at) return at;
-    at = make ? make_directory(*at, step, mode, owner) : open_directory(*at, step, owner);
+    at = open_directory(*at, step, owner_below(options),
+                        make_mode(is_shared(options) ? 01777 : 0700));
   }
   return at;
 }
@@ -44,10 +43,7 @@ Result<RootOptions> resolve(RootOptions options) {
   if (options.root.empty()) options.root = from_environment("SLUICE_ROOT", kDefaultRoot);
   if (options.domain.empty()) options.domain = from_environment("SLUICE_DOMAIN", "default");
   const std::string& domain = options.domain;
-  const bool plain = std::all_of(domain.begin(), domain.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  });
+  const bool plain = domain.find_first_not_of(kDomainCharacters) == std::string::npos;
   if (!plain || domain.front() == '.' || domain.size() > kMaxDomainBytes) {
     return Failure{Errc::invalid_name,
                    format("domain '{}' is not a name of 1 to {} letters, digits, '_', '-' and "
@@ -96,7 +92,7 @@ OwnedBy owner_below(const RootOptions& options) noexcept {
 
 Result<Directory> make_domain_directory(const RootOptions& options, const std::string& part) {
   auto directory = walk(options, part, true);
-  for (int i = 0; i < kWalks && !directory && directory.error() == Errc::not_found; ++i) {
+  for (int i = 0; i < kMaxAttempts && !directory && directory.error() == Errc::not_found; ++i) {
     if (::access(options.root.c_str(), F_OK) != 0 && i > 0) break;  // the root's parent is missing
     directory = walk(options, part, true);
   }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <sluice/platform/lock.hpp>
-#include <sluice/service/board.hpp>
 #include <sluice/service/reaping.hpp>
 #include <sluice/service/registry.hpp>
 #include <sluice/service/service.hpp>
@@ -12,21 +11,9 @@ namespace sluice {
 namespace {
 
 /// Every file of `part` whose owner is dead.
-std::uint32_t reap_files(const RootOptions& options, const char* part) {
+std::uint32_t reap_part(const RootOptions& options, const char* part) {
   const auto directory = open_domain_directory(options, part);
-  if (!directory) return 0;
-  const auto names = list(*directory);
-  if (!names) return 0;
-  std::uint32_t removed = 0;
-  for (const std::string& name : *names) removed += reap_file(*directory, name) ? 1 : 0;
-  remove_abandoned(*directory);
-  return removed;
-}
-
-void announce_change(const Directory& service) {
-  const auto board = SharedFile::open(service, kBoardFile, FileKind::board, sizeof(Board),
-                                      Region::Access::read_write);
-  if (board) board->region().at<Board>(0)->announce_change(service);
+  return directory ? reap_files(*directory) : 0;
 }
 
 std::uint32_t reap_service(const Directory& services, const std::string& key,
@@ -39,13 +26,15 @@ std::uint32_t reap_service(const Directory& services, const std::string& key,
     return 0;
   }
   if (is_locked(file->file())) {
-    const std::uint32_t removed = reap_ports(service);
-    if (removed != 0) announce_change(service);
+    const std::uint32_t removed = reap_files(service);
+    if (removed == 0) return 0;
+    const auto board = SharedFile::open(service, kBoardFile, FileKind::board, sizeof(Board),
+                                        Region::Access::read_write);
+    if (board) board->region().at<Board>(0)->announce_change(service);
     return removed;
   }
-  const auto alone = try_lock(file->file(), LockKind::exclusive);
-  if (!alone || !*alone || !leads_to(service, kServiceFile, file->file())) return 0;
-  return remove_service(services, key, service);
+  const auto removed = remove_service(*file, services, key, service);
+  return removed ? *removed : 0;
 }
 
 std::uint32_t reap_services(const RootOptions& options) {
@@ -65,7 +54,7 @@ std::uint32_t reap_services(const RootOptions& options) {
 
 std::uint32_t reap_domain(const RootOptions& options) noexcept {
   const std::uint32_t removed =
-      reap_files(options, "nodes") + reap_services(options) + reap_files(options, "segments");
+      reap_part(options, "nodes") + reap_services(options) + reap_part(options, "segments");
   remove_empty_directories(options);
   return removed;
 }

@@ -3,12 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <new>
 #include <sluice/core/format.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/lock.hpp>
-#include <sluice/platform/process.hpp>
 #include <sluice/service/reaping.hpp>
 #include <sluice/service/service.hpp>
 #include <thread>
@@ -34,21 +33,10 @@ void pause_for_others(int attempt) {
 }  // namespace
 
 std::string_view to_string(Pattern pattern) noexcept {
-  switch (pattern) {
-    case Pattern::publish_subscribe:
-      return "publish-subscribe";
-    case Pattern::request_response:
-      return "request-response";
-    case Pattern::event:
-      return "event";
-    case Pattern::work_queue:
-      return "work-queue";
-  }
-  return "unknown";
-}
-
-std::string service_key(Pattern pattern, std::string_view name) {
-  return key_of(format("{}:{}", to_string(pattern), name));
+  static constexpr std::array<std::string_view, 5> kNames{
+      "unknown", "publish-subscribe", "request-response", "event", "work-queue"};
+  const auto number = static_cast<std::size_t>(pattern);
+  return kNames[number < kNames.size() ? number : 0];
 }
 
 Result<ServiceDescription> describe(const SharedFile& file) {
@@ -94,15 +82,18 @@ Result<SharedFile> open_service_file(const Directory& directory) {
                            sizeof(ServiceFile), Region::Access::read_only);
 }
 
-std::uint32_t remove_service(const Directory& services, const std::string& key,
-                             const Directory& directory) {
+Result<std::uint32_t> remove_service(SharedFile& service, const Directory& services,
+                                     const std::string& key, const Directory& directory) {
+  const auto alone = try_lock(service.file(), LockKind::exclusive);
+  if (!alone) return alone.failure();
+  if (!*alone || !leads_to(directory, kServiceFile, service.file())) return 0U;
   std::uint32_t removed = 0;
   const auto remove = [&](const char* page) {
     if (::unlinkat(directory.fd(), page, 0) == 0) ++removed;
   };
   // Before the ports: the jobs in it keep the files of their producers.
   remove(kWorkQueueFile);
-  removed += reap_ports(directory);
+  removed += reap_files(directory);
   remove(kBoardFile);
   remove(kServiceFile);
   ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);
@@ -141,9 +132,9 @@ Result<void> Service::try_join(const ServiceDescription& description) {
   auto services = make_domain_directory(node_->options(), "services");
   if (!services) return services.failure();
   services_ = std::move(*services);
-  key_ = service_key(description.pattern, name_);
-  auto directory = make_directory(services_, key_, directory_mode(node_->options().access),
-                                  owner_below(node_->options()));
+  key_ = key_of(format("{}:{}", to_string(description.pattern), name_));
+  auto directory = open_directory(services_, key_, owner_below(node_->options()),
+                                  directory_mode(node_->options().access));
   if (!directory) return directory.failure();
   directory_ = std::move(*directory);
 
@@ -158,12 +149,8 @@ Result<void> Service::enter(const ServiceDescription& description) {
   if (!file) return file.failure();
   const bool writable = (::fcntl(file->file().fd(), F_GETFL) & O_ACCMODE) == O_RDWR;
   if (writable && !is_locked(file->file())) {
-    auto alone = try_lock(file->file(), LockKind::exclusive);
-    if (!alone) return alone.failure();
-    if (*alone && leads_to(directory_, kServiceFile, file->file())) {
-      remove_service(services_, key_, directory_);
-    }
-    return busy();
+    const auto removed = remove_service(*file, services_, key_, directory_);
+    return removed ? busy() : removed.failure();
   }
   auto locked = try_lock(file->file(), LockKind::shared);
   if (!locked) return locked.failure();
@@ -211,9 +198,8 @@ Result<void> Service::create_file(const ServiceDescription& description) {
   words.schema_bytes = static_cast<std::uint32_t>(schema.size());
   words.response_schema_bytes = static_cast<std::uint32_t>(response.size());
   char* text = file->region().at<char>(ServiceFile::kTextOffset);
-  for (const std::string& part : {name_, schema, response}) {
-    text = std::copy(part.begin(), part.end(), text);
-  }
+  for (const std::string& part : {name_, schema, response})
+    text = std::ranges::copy(part, text).out;
   if (auto linked = file->link(directory_, kServiceFile); !linked) return linked;
   file_ = std::move(*file);
   return {};
@@ -243,10 +229,7 @@ Service::~Service() {
   if (!file_.is_open() || node_->is_forked()) return;
   // Given up first: of several who leave at once, the last to give it up finds itself alone.
   unlock(file_.file());
-  const auto alone = try_lock(file_.file(), LockKind::exclusive);
-  if (alone && *alone && leads_to(directory_, kServiceFile, file_.file())) {
-    remove_service(services_, key_, directory_);
-  }
+  (void)remove_service(file_, services_, key_, directory_);
 }
 
 }  // namespace sluice

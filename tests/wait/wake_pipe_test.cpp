@@ -129,21 +129,21 @@ TEST_F(WakePipes, ThatOfADeadOwnerIsRemovedByAReaper) {
   EXPECT_FALSE(reap_port(directory, name));
   EXPECT_TRUE(root.empty());
   (void)leave_dead_pipe();
-  EXPECT_EQ(reap_ports(directory), 1U);
+  EXPECT_EQ(reap_files(directory), 1U);
   EXPECT_TRUE(root.empty());
 }
 
 TEST_F(WakePipes, ThatOfALivingOwnerIsNotReaped) {
   const WakePipe pipe = make();
   const auto files = root.files();
-  EXPECT_FALSE(reap_wake_pipe(directory, files.front()));
-  EXPECT_EQ(reap_ports(directory), 0U);
+  EXPECT_FALSE(remove_dead_pipe(directory, files.front()));
+  EXPECT_EQ(reap_files(directory), 0U);
   EXPECT_EQ(root.files(), files);
 }
 
 TEST_F(WakePipes, OneThatNeverGotItsNameIsRemoved) {
   ASSERT_EQ(::mkfifo(path(".new.0123456789abcdef").c_str(), 0600), 0);
-  (void)reap_ports(directory);
+  (void)reap_files(directory);
   EXPECT_TRUE(root.empty());
 }
 
@@ -187,10 +187,10 @@ TEST_F(WakePipes, FilesOfAnotherKindAreNeitherWrittenNorFollowedNorInTheWay) {
     WakePipe pipe = make();
     wake_pipes(directory);
     EXPECT_TRUE(pipe.drain());
-    (void)reap_wake_pipe(directory, "waiter.0000000000000001");
-    (void)reap_wake_pipe(directory, "waiter.0000000000000002");
-    (void)reap_wake_pipe(directory, "waiter.0000000000000004");
-    (void)reap_wake_pipe(directory, "waiter.0000000000000005");
+    (void)remove_dead_pipe(directory, "waiter.0000000000000001");
+    (void)remove_dead_pipe(directory, "waiter.0000000000000002");
+    (void)remove_dead_pipe(directory, "waiter.0000000000000004");
+    (void)remove_dead_pipe(directory, "waiter.0000000000000005");
   }
   EXPECT_EQ(root.entries(), entries);
   for (const std::string& file : {regular, target}) {
@@ -217,14 +217,14 @@ TEST_F(WakePipes, AForkedChildDoesNotKeepThatOfItsParent) {
   });
   ASSERT_TRUE(child.hear() && tidy_child.hear());
   EXPECT_EQ(root.files(), Names{name}) << "removed by the child";
-  EXPECT_FALSE(reap_wake_pipe(directory, name));
+  EXPECT_FALSE(remove_dead_pipe(directory, name));
   wake_pipes(directory);
   EXPECT_TRUE(pipe->drain());
   // As if the parent were killed: its pipe is no longer open for reading anywhere.
   const std::string copy = path("waiter.00000000000000ff");
   ASSERT_EQ(::link(path(name).c_str(), copy.c_str()), 0);
   pipe.reset();
-  EXPECT_TRUE(reap_wake_pipe(directory, "waiter.00000000000000ff"));
+  EXPECT_TRUE(remove_dead_pipe(directory, "waiter.00000000000000ff"));
   EXPECT_TRUE(root.empty());
 }
 

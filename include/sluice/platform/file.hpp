@@ -7,13 +7,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <sluice/core/result.hpp>
 #include <string>
 #include <vector>
 
 namespace sluice {
-
-enum class LockKind;
 
 /// A file descriptor. Move-only. In a forked child, one that holds a lock is closed already.
 class File {
@@ -34,8 +33,6 @@ class File {
   void close() noexcept;
 
  private:
-  friend Result<bool> try_lock(File& file, LockKind kind);
-
   int fd_ = -1;
   std::uint32_t fork_generation_ = 0;
   bool locked_ = false;
@@ -71,16 +68,21 @@ enum class OwnedBy : std::uint8_t {
 /// steps, with the last node or by a reaper, again and again.
 inline constexpr int kMaxAttempts = 1000;
 
-/// Opens the directory `path`, which may lead through symbolic links.
-[[nodiscard]] Result<Directory> open_directory_at_path(const std::string& path);
-/// Opens `name` below `parent`. Errc::not_found where there is none.
+/// Does `step` again, kMaxAttempts times at most, while it fails with Errc::not_found.
+template <typename Step>
+[[nodiscard]] auto while_not_found(Step&& step) {
+  auto outcome = step();
+  for (int i = 1; i < kMaxAttempts && outcome.error() == Errc::not_found; ++i) outcome = step();
+  return outcome;
+}
+
+/// Opens `name` below `parent`. Where there is none, makes it with `make_mode` (which the umask
+/// does not narrow); without that, Errc::not_found.
 [[nodiscard]] Result<Directory> open_directory(const Directory& parent, const std::string& name,
-                                               OwnedBy owner);
-/// Opens it, or makes it with `mode` (which the umask does not narrow).
-[[nodiscard]] Result<Directory> make_directory(const Directory& parent, const std::string& name,
-                                               mode_t mode, OwnedBy owner);
-[[nodiscard]] Result<Directory> make_directory_at_path(const std::string& path, mode_t mode,
-                                                       OwnedBy owner);
+                                               OwnedBy owner, std::optional<mode_t> make_mode = {});
+/// The same for a path, which may lead through symbolic links; OwnedBy::self_or_sticky.
+[[nodiscard]] Result<Directory> open_directory_at_path(const std::string& path,
+                                                       std::optional<mode_t> make_mode = {});
 /// Names in the directory that do not begin with a dot.
 [[nodiscard]] Result<std::vector<std::string>> list(const Directory& directory);
 
@@ -101,37 +103,42 @@ inline constexpr int kMaxAttempts = 1000;
 class NewFile {
  public:
   [[nodiscard]] static Result<NewFile> create(const Directory& directory, mode_t mode);
+  /// A named pipe, open for reading and writing without blocking.
+  [[nodiscard]] static Result<NewFile> create_pipe(const Directory& directory, mode_t mode);
+  NewFile() = default;
   NewFile(NewFile&& other) noexcept;
   NewFile& operator=(NewFile&& other) noexcept;
   ~NewFile();
 
   [[nodiscard]] File& file() noexcept { return file_; }
+  [[nodiscard]] const File& file() const noexcept { return file_; }
   /// Whether it is unnamed, or its temporary name still leads to it.
   [[nodiscard]] bool exists(const Directory& directory) const noexcept {
-    return temporary_name_.empty() || leads_to(directory, temporary_name_, file_);
+    return name_.empty() || leads_to(directory, name_, file_);
   }
   /// Gives it the name `name`. Errc::already_exists where that is taken, Errc::not_found where the
-  /// directory is gone; it can then be tried again.
-  [[nodiscard]] Result<void> link(const Directory& directory, const std::string& name);
+  /// directory is gone; it can then be tried again. Unless `is_kept`, the name is removed with this
+  /// object, but not by a forked child.
+  [[nodiscard]] Result<void> link(const Directory& directory, const std::string& name,
+                                  bool is_kept = true);
   /// The open file, after `link`.
   [[nodiscard]] File take() noexcept { return std::move(file_); }
 
  private:
-  friend Result<NewFile> new_pipe(const Directory& directory, mode_t mode);
-
-  NewFile() = default;
+  static Result<NewFile> create_named(const Directory& directory, mode_t mode, int open_flags);
 
   File file_;
   int directory_fd_ = -1;
-  std::string temporary_name_;
+  std::string name_;  // to be removed
 };
 
-/// A named pipe, open for reading and writing without blocking, that nobody sees until it is
-/// linked.
-[[nodiscard]] Result<NewFile> new_pipe(const Directory& directory, mode_t mode);
+/// Removes the pipe `name` if nobody has it open for reading. Returns whether it did.
+bool remove_dead_pipe(const Directory& directory, const std::string& name) noexcept;
 
-/// Whether `name` is a pipe that nobody has open for reading.
-[[nodiscard]] bool is_dead_pipe(const Directory& directory, const std::string& name) noexcept;
+/// Removes the file `name` if its owner is dead: under its lock, which nobody else holds, and after
+/// `may_remove`, if any, has returned true. Returns whether it did.
+bool remove_dead_file(const Directory& directory, const std::string& name,
+                      bool (*may_remove)(const Directory&, const std::string&) = nullptr);
 
 /// Removes names that `NewFile` left behind in a process that was killed.
 void remove_abandoned(const Directory& directory);

@@ -13,15 +13,13 @@
 
 namespace sluice {
 
-/// Removes the file `name` if its owner is dead. Returns whether it did.
-bool reap_file(const Directory& directory, const std::string& name);
-
-/// The same for a port's file or a wake pipe in a service's directory; see
-/// `PortKind::before_removal`.
+/// Removes the file or wake pipe `name` if its owner is dead, a port's after
+/// `PortKind::before_removal`. Returns whether it did.
 bool reap_port(const Directory& service, const std::string& name);
 
-/// Reaps every port file and wake pipe of the service. Returns how many were removed.
-std::uint32_t reap_ports(const Directory& service);
+/// The same for every file of a directory: a service's, that of nodes or that of segments. Returns
+/// how many were removed.
+std::uint32_t reap_files(const Directory& directory);
 
 /// A port whose owner lives.
 struct LivingPort {

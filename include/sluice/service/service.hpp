@@ -92,15 +92,12 @@ class Service {
   SharedFile board_;
 };
 
-/// The directory name of a service.
-[[nodiscard]] std::string service_key(Pattern pattern, std::string_view name);
-
 /// Opens `service` in `directory`, for writing where this user may.
 [[nodiscard]] Result<SharedFile> open_service_file(const Directory& directory);
 
-/// Removes a service that nobody is in, as the holder of the exclusive lock on its file. Returns
-/// the number of files removed.
-std::uint32_t remove_service(const Directory& services, const std::string& key,
-                             const Directory& directory);
+/// Removes the service with the open file `service` if nobody else is in it. Returns the number of
+/// files removed. Errors: as `try_lock`.
+Result<std::uint32_t> remove_service(SharedFile& service, const Directory& services,
+                                     const std::string& key, const Directory& directory);
 
 }  // namespace sluice

@@ -15,29 +15,21 @@
 
 namespace sluice {
 
-/// Move-only. Thread safety: none. The directory must outlive it.
+/// Move-only. Thread safety: none. Its destructor removes it. The directory must outlive it.
 class WakePipe {
  public:
   /// Errors: Errc::no_permission, Errc::no_memory, Errc::not_found (the directory is gone), system.
   [[nodiscard]] static Result<WakePipe> create(const Directory& directory, mode_t mode);
-  WakePipe() = default;
-  WakePipe(WakePipe&& other) noexcept;
-  WakePipe& operator=(WakePipe&& other) noexcept;
-  /// Removes it.
-  ~WakePipe();
 
   /// Readable after a wake-up, until `drain`.
-  [[nodiscard]] int fd() const noexcept { return file_.fd(); }
-  [[nodiscard]] bool is_open() const noexcept { return file_.is_open(); }
+  [[nodiscard]] int fd() const noexcept { return file_.file().fd(); }
   /// Makes it readable.
   void ring() noexcept;
   /// Takes out what wakers wrote; returns whether there was anything. System calls.
   bool drain() noexcept;
 
  private:
-  File file_;
-  const Directory* directory_ = nullptr;
-  std::string name_;
+  NewFile file_;
 };
 
 /// Whether `file_name` is that of a wake pipe.
@@ -45,8 +37,5 @@ class WakePipe {
 
 /// Writes a byte into every pipe of `directory`, and removes those of dead owners. System calls.
 void wake_pipes(const Directory& directory) noexcept;
-
-/// Removes the pipe `name` if its owner is dead. Returns whether it did.
-bool reap_wake_pipe(const Directory& directory, const std::string& name) noexcept;
 
 }  // namespace sluice
