@@ -1,53 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <optional>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/port_kind.hpp>
 #include <sluice/service/service.hpp>
+#include <tuple>
 
 namespace sluice {
 namespace {
-
-/// The owner of `file` lives. Neither alive nor dead is one that has left since the file was
-/// opened.
-std::optional<bool> is_alive(const Directory& directory, const std::string& name,
-                             const SharedFile& file) {
-  if (is_locked(file.file())) return true;
-  if (!leads_to(directory, name, file.file())) return std::nullopt;
-  return false;
-}
-
-void add_port(const Directory& service, const std::string& name, std::vector<PortInfo>& ports) {
-  const auto port = port_of(name);
-  if (!port) return;
-  const auto file = SharedFile::open(service, name, port->kind.file, sizeof(FileHeader));
-  if (!file) return;
-  const auto alive = is_alive(service, name, *file);
-  if (!alive) return;
-  const FileHeader& header = file->header();
-  ports.push_back({.kind = std::string(port->kind.name),
-                   .seat = port->seat,
-                   .pid = header.pid,
-                   .node = header.node,
-                   .node_name = {},
-                   .incarnation = header.incarnation,
-                   .alive = *alive});
-}
 
 std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeInfo>& nodes) {
   std::vector<PortInfo> ports;
   const auto names = list(service);
   if (!names) return ports;
-  for (const std::string& name : *names) add_port(service, name, ports);
-  for (PortInfo& port : ports) {
-    const auto node = std::find_if(nodes.begin(), nodes.end(),
-                                   [&](const NodeInfo& info) { return info.id == port.node; });
-    if (node != nodes.end()) port.node_name = node->name;
+  for (const std::string& name : *names) {
+    const auto port = port_of(name);
+    if (!port) continue;
+    const auto file = SharedFile::open(service, name, port->kind.file, sizeof(FileHeader));
+    if (!file) continue;
+    const bool alive = is_locked(file->file());
+    if (!alive && !leads_to(service, name, file->file())) continue;  // it has left since
+    const FileHeader header = file->header();
+    const auto node = std::ranges::find(nodes, header.node, &NodeInfo::id);
+    ports.push_back({.kind = std::string(port->kind.name),
+                     .seat = port->seat,
+                     .pid = header.pid,
+                     .node = header.node,
+                     .node_name = node == nodes.end() ? "" : node->name,
+                     .incarnation = header.incarnation,
+                     .alive = alive});
   }
-  std::sort(ports.begin(), ports.end(), [](const PortInfo& a, const PortInfo& b) {
-    return a.kind != b.kind ? a.kind < b.kind : a.seat < b.seat;
-  });
+  std::ranges::sort(ports, {}, [](const PortInfo& port) { return std::tie(port.kind, port.seat); });
   return ports;
 }
 
@@ -76,8 +59,7 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
                      .response_schema = std::move(description->response),
                      .ports = ports_in(*service, known)});
   }
-  std::sort(found.begin(), found.end(),
-            [](const ServiceInfo& a, const ServiceInfo& b) { return a.name < b.name; });
+  std::ranges::sort(found, {}, &ServiceInfo::name);
   return found;
 }
 
@@ -92,8 +74,8 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
   for (const std::string& name : *names) {
     const auto file = SharedFile::open(*directory, name, FileKind::node, sizeof(NodeFile));
     if (!file) continue;
-    const auto alive = is_alive(*directory, name, *file);
-    if (!alive) continue;
+    const bool alive = is_locked(file->file());
+    if (!alive && !leads_to(*directory, name, file->file())) continue;  // it has left since
     const auto& words = *file->region().at<NodeFile>(0);
     const std::uint64_t name_bytes = words.name_bytes;
     const std::uint64_t executable_bytes = words.executable_bytes;
@@ -104,11 +86,9 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
                      .pid = words.header.pid,
                      .executable = std::string(text + name_bytes, executable_bytes),
                      .start_ticks = words.start_ticks,
-                     .alive = *alive});
+                     .alive = alive});
   }
-  std::sort(found.begin(), found.end(), [](const NodeInfo& a, const NodeInfo& b) {
-    return a.name != b.name ? a.name < b.name : a.id < b.id;
-  });
+  std::ranges::sort(found, {}, [](const NodeInfo& node) { return std::tie(node.name, node.id); });
   return found;
 }
 

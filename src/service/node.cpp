@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
-#include <cstring>
+#include <algorithm>
 #include <sluice/core/format.hpp>
 #include <sluice/platform/lock.hpp>
-#include <sluice/platform/process.hpp>
 #include <sluice/service/node.hpp>
 #include <sluice/service/node_file.hpp>
 #include <sluice/service/registry.hpp>
 
 namespace sluice {
-std::string node_file_name(std::uint64_t id) { return format("{:016x}", id); }
+
+std::string NodeState::file_name() const { return format("{:016x}", id_); }
 
 Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name,
                                                            const RootOptions& options) {
@@ -21,21 +21,23 @@ Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name
   std::shared_ptr<NodeState> node(new NodeState);
   node->name_ = name;
   node->options_ = std::move(*resolved);
-  node->fork_generation_ = fork_generation();
-  node->id_ = random_number();
-  const std::string executable = executable_path();
-  Result<void> published;
-  for (int i = 0; i < kMaxAttempts; ++i) {
-    published = node->publish(executable);
-    if (published || published.error() != Errc::not_found) break;
-  }
+  const auto published = while_not_found([&] { return node->publish(); });
   if (!published) return published.failure();
-  if (auto works = node->check_locks(); !works) return works.failure();
+  // Everything rests on seeing who is alive: a file system on which locks do nothing is refused.
+  const auto again = open_file(node->nodes_, node->file_name(), false);
+  if (!again) return again.failure();
+  if (!is_locked(*again)) {
+    return Failure{Errc::locks_unsupported,
+                   format("a lock on {} is not seen through a second descriptor; set SLUICE_ROOT "
+                          "to a directory on a local file system such as tmpfs",
+                          node->file_.path())};
+  }
   reap_domain(node->options_);
   return std::shared_ptr<const NodeState>(std::move(node));
 }
 
-Result<void> NodeState::publish(std::string_view executable) {
+Result<void> NodeState::publish() {
+  const std::string executable = executable_path();
   auto nodes = make_domain_directory(options_, "nodes");
   if (!nodes) return nodes.failure();
   auto file = SharedFile::create(*nodes, file_mode(options_.access), FileKind::node, id_,
@@ -46,30 +48,16 @@ Result<void> NodeState::publish(std::string_view executable) {
   words.name_bytes = static_cast<std::uint32_t>(name_.size());
   words.executable_bytes = static_cast<std::uint32_t>(executable.size());
   char* text = file->region().at<char>(NodeFile::kTextOffset);
-  std::memcpy(text, name_.data(), name_.size());
-  if (!executable.empty()) std::memcpy(text + name_.size(), executable.data(), executable.size());
-  if (auto linked = file->link(*nodes, node_file_name(id_)); !linked) return linked;
+  std::ranges::copy(executable, std::ranges::copy(name_, text).out);
+  if (auto linked = file->link(*nodes, file_name()); !linked) return linked;
   nodes_ = std::move(*nodes);
   file_ = std::move(*file);
   return {};
 }
 
-/// Everything rests on seeing who is alive: a file system on which locks do nothing is refused.
-Result<void> NodeState::check_locks() const {
-  const auto again = open_file(nodes_, node_file_name(id_), false);
-  if (!again) return again.failure();
-  if (is_locked(*again)) return {};
-  return Failure{Errc::locks_unsupported,
-                 format("a lock on {} is not seen through a second descriptor; set SLUICE_ROOT "
-                        "to a directory on a local file system such as tmpfs",
-                        nodes_.path_of(node_file_name(id_)))};
-}
-
-bool NodeState::is_forked() const noexcept { return fork_generation_ != fork_generation(); }
-
 NodeState::~NodeState() {
   if (is_forked() || !file_.is_open()) return;
-  ::unlinkat(nodes_.fd(), node_file_name(id_).c_str(), 0);
+  ::unlinkat(nodes_.fd(), file_name().c_str(), 0);
   file_ = {};
   reap_domain(options_);
 }

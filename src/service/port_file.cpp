@@ -4,7 +4,6 @@
 #include <sluice/core/format.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/port_file.hpp>
-#include <utility>
 
 namespace sluice {
 

@@ -6,13 +6,11 @@
 namespace sluice {
 
 std::optional<Seat> seat_in(std::string_view file_name, const PortKind& kind) noexcept {
-  if (!file_name.starts_with(kind.name)) return std::nullopt;
-  file_name.remove_prefix(kind.name.size());
-  if (file_name.size() < 2 || file_name.front() != '.') return std::nullopt;
-  file_name.remove_prefix(1);
+  const std::size_t dot = kind.name.size();
+  if (!file_name.starts_with(kind.name) || file_name.substr(dot, 1) != ".") return std::nullopt;
   std::uint32_t seat = 0;
   const char* end = file_name.data() + file_name.size();
-  const auto [stop, error] = std::from_chars(file_name.data(), end, seat);
+  const auto [stop, error] = std::from_chars(file_name.data() + dot + 1, end, seat);
   if (error != std::errc{} || stop != end || seat >= kMaxSeats) return std::nullopt;
   return seat;
 }

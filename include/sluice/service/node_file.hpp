@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/memory/shared_file.hpp>
+#include <sluice/platform/process.hpp>
 #include <sluice/platform/root.hpp>
 #include <string>
 #include <string_view>
@@ -38,22 +39,20 @@ class NodeState {
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   [[nodiscard]] const RootOptions& options() const noexcept { return options_; }
   /// Whether this is a forked child of the process that made the node.
-  [[nodiscard]] bool is_forked() const noexcept;
+  [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
 
  private:
   NodeState() = default;
 
-  Result<void> publish(std::string_view executable);
-  Result<void> check_locks() const;
+  Result<void> publish();
+  [[nodiscard]] std::string file_name() const;
 
   std::string name_;
   RootOptions options_;
-  std::uint64_t id_ = 0;
-  std::uint32_t fork_generation_ = 0;
+  std::uint64_t id_ = random_number();
+  std::uint32_t fork_generation_ = fork_generation();
   Directory nodes_;
   SharedFile file_;
 };
-
-[[nodiscard]] std::string node_file_name(std::uint64_t id);
 
 }  // namespace sluice

@@ -34,11 +34,9 @@ class PortFile {
   [[nodiscard]] bool has_joined() const noexcept { return !name_.empty(); }
 
   /// Removes the file's name, gives up its lock and announces that. Does nothing before `join`. The
-  /// file stays mapped.
-  void leave() noexcept { leave(false); }
-  /// The same, but the name stays where `is_needed`: the file of a port that is gone, which others
-  /// remove once nobody needs it.
-  void leave(bool is_needed) noexcept;
+  /// file stays mapped. The name stays where `is_needed`: the file of a port that is gone, which
+  /// others remove once nobody needs it.
+  void leave(bool is_needed = false) noexcept;
 
   /// Whether the file's own name still leads to it. System calls.
   [[nodiscard]] bool has_its_name() const noexcept;
