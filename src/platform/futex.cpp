@@ -9,13 +9,10 @@
 #include <sluice/platform/futex.hpp>
 
 namespace sluice {
-namespace {
 
 #if !defined(SYS_futex_waitv)
 constexpr long SYS_futex_waitv = 449;  // on every architecture; headers before 5.16 lack it
 #endif
-
-}  // namespace
 
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::nanoseconds timeout) noexcept {

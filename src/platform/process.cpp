@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <sluice/platform/file.hpp>
 #include <sluice/platform/process.hpp>
 #include <vector>
 
@@ -24,6 +23,22 @@ struct LockedDescriptors {
 LockedDescriptors& locked_descriptors() {
   static auto* descriptors = new LockedDescriptors;  // outlives every static port
   return *descriptors;
+}
+
+/// Where a sandbox forbids getrandom: unlike any other of this machine, though not unguessable.
+/// Source of the mixing: SplitMix64 (Steele, Lea and Flood, 2014).
+std::uint64_t improvised_number() noexcept {
+  static std::atomic<std::uint64_t> count{0};
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  // relaxed: each call gets another number; nothing is ordered by it.
+  std::uint64_t mixed = count.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed) +
+                        static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+                        static_cast<std::uint64_t>(now.tv_nsec) +
+                        (static_cast<std::uint64_t>(::getpid()) << 40);
+  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+  return mixed ^ (mixed >> 31);
 }
 
 }  // namespace
@@ -52,26 +67,6 @@ void keep_in_child(int fd) noexcept {
   std::erase(locked_descriptors().fds, fd);
 }
 
-namespace {
-
-/// Where a sandbox forbids getrandom: unlike any other of this machine, though not unguessable.
-/// Source of the mixing: SplitMix64 (Steele, Lea and Flood, 2014).
-std::uint64_t improvised_number() noexcept {
-  static std::atomic<std::uint64_t> count{0};
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  // relaxed: each call gets another number; nothing is ordered by it.
-  std::uint64_t mixed = count.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed) +
-                        static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-                        static_cast<std::uint64_t>(now.tv_nsec) +
-                        (static_cast<std::uint64_t>(::getpid()) << 40);
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-  return mixed ^ (mixed >> 31);
-}
-
-}  // namespace
-
 std::uint64_t random_number() noexcept {
   std::uint64_t number = 0;
   while (number == 0) {
@@ -87,12 +82,9 @@ std::string executable_path() {
 }
 
 std::uint64_t process_start_ticks() {
-  std::FILE* file = std::fopen("/proc/self/stat", "re");
-  if (file == nullptr) return 0;
-  char text[1024];
-  const std::size_t length = std::fread(text, 1, sizeof text - 1, file);
-  std::fclose(file);
-  text[length] = '\0';
+  const File file(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+  char text[1024] = {};
+  if (::read(file.fd(), text, sizeof text - 1) < 0) return 0;
   // Field 22. The name in field 2 may hold blanks and parentheses; fields are counted behind it.
   const char* at = std::strrchr(text, ')');
   for (int field = 2; at != nullptr && field < 22; ++field) at = std::strchr(at + 1, ' ');

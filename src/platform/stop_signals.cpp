@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <cstddef>
 #include <mutex>
 #include <sluice/platform/process.hpp>
 #include <sluice/platform/process_bell.hpp>
