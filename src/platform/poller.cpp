@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,37 +37,34 @@ Result<void> Poller::add(int fd, std::uint32_t events, std::uint64_t tag) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = tag;
-  if (::epoll_ctl(file_.fd(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
-  const int error = errno;
-  Failure failure = system_failure("wait for", format("descriptor {}", fd), error);
-  if (error == EPERM) {  // no matter of permissions
-    failure = {Errc::system,
-               format("descriptor {} is of a kind that is always ready, such as a file; it "
-                      "cannot be waited for",
-                      fd)};
+  if (::epoll_ctl(file_.fd(), EPOLL_CTL_ADD, fd, &event) == 0) {
+    events_.emplace_back();
+    return {};
   }
-  return failure;
+  if (errno != EPERM) return system_failure("wait for", format("descriptor {}", fd), errno);
+  // No matter of permissions.
+  return Failure{Errc::system,
+                 format("descriptor {} is of a kind that is always ready, such as a file; it "
+                        "cannot be waited for",
+                        fd)};
 }
 
 void Poller::remove(int fd) noexcept {
-  if (is_open() && !file_.is_inherited()) {
-    ::epoll_ctl(file_.fd(), EPOLL_CTL_DEL, fd, nullptr);
-  }
+  if (!is_open() || file_.is_inherited()) return;
+  if (::epoll_ctl(file_.fd(), EPOLL_CTL_DEL, fd, nullptr) == 0) events_.pop_back();
 }
 
-std::size_t Poller::wait(epoll_event* events, std::size_t most,
-                         std::chrono::nanoseconds timeout) noexcept {
-  if (file_.is_inherited()) return 0;
-  const int count = static_cast<int>(std::min<std::size_t>(most, INT_MAX));
-  if (timeout.count() == 0) {
-    return static_cast<std::size_t>(std::max(::epoll_wait(file_.fd(), events, count, 0), 0));
-  }
+std::span<const epoll_event> Poller::wait(std::chrono::nanoseconds timeout) noexcept {
+  if (file_.is_inherited()) return {};
+  const int most = static_cast<int>(events_.size());
   const timespec relative = to_timespec(timeout);
-  long got = ::syscall(SYS_epoll_pwait2, file_.fd(), events, count, &relative, nullptr, 0);
+  long got = timeout.count() == 0 ? ::epoll_wait(file_.fd(), events_.data(), most, 0)
+                                  : ::syscall(SYS_epoll_pwait2, file_.fd(), events_.data(), most,
+                                              &relative, nullptr, 0);
   if (got < 0 && errno != EINTR) {  // not there: Linux before 5.11, or a sandbox
-    got = ::epoll_wait(file_.fd(), events, count, whole_milliseconds(timeout));
+    got = ::epoll_wait(file_.fd(), events_.data(), most, whole_milliseconds(timeout));
   }
-  return static_cast<std::size_t>(std::max(got, 0L));
+  return {events_.data(), static_cast<std::size_t>(std::max(got, 0L))};
 }
 
 }  // namespace sluice

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/epoll.h>
-
 #include <algorithm>
-#include <functional>
 #include <sluice/platform/process_bell.hpp>
 #include <sluice/wait/doorbell_sleeper.hpp>
 
@@ -12,23 +9,16 @@ namespace {
 constexpr std::uint64_t kProcessBell = UINT64_MAX;
 constexpr std::uint64_t kPipe = std::uint64_t{1} << 63;  // and its descriptor
 
-constexpr std::less<const void*> is_before;
+std::uint64_t tag_of(const WakePipe& pipe) noexcept {
+  return kPipe | static_cast<std::uint64_t>(pipe.fd());
+}
 
 }  // namespace
 
-DoorbellSleeper::DoorbellSleeper() = default;
-DoorbellSleeper::~DoorbellSleeper() = default;
-
 Result<void> DoorbellSleeper::set_bells(std::vector<Bell> bells) {
   bells_ = std::move(bells);
-  std::sort(bells_.begin(), bells_.end(), [](const Bell& one, const Bell& other) {
-    if (one.pipes != other.pipes) return is_before(one.pipes, other.pipes);
-    return is_before(one.doorbell, other.doorbell);
-  });
-  const auto is_same = [](const Bell& one, const Bell& other) {
-    return one.doorbell == other.doorbell;
-  };
-  bells_.erase(std::unique(bells_.begin(), bells_.end(), is_same), bells_.end());
+  std::ranges::sort(bells_, {}, &Bell::doorbell);
+  bells_.erase(std::unique(bells_.begin(), bells_.end()), bells_.end());
   return choose();
 }
 
@@ -52,58 +42,46 @@ void DoorbellSleeper::remove(int fd) noexcept {
 /// before.
 Result<void> DoorbellSleeper::choose() {
   if (has_futex_ && descriptors_ == 0 && bells_.size() <= kMaxFutexBells) {
-    end_polling();
+    pipes_.clear();
+    poller_ = {};
+    ready_.clear();
+    who_ = Doorbell::kSleepers;
     return {};
   }
-  auto begun = poller_.is_open() ? Result<void>() : begin_polling();
-  return begun ? make_pipes() : begun;
-}
-
-Result<void> DoorbellSleeper::begin_polling() {
-  const auto bell = process_bell_fd();
-  if (!bell) return bell.failure();
-  auto poller = Poller::create();
-  if (!poller) return poller.failure();
-  if (auto added = poller->add(*bell, EPOLLIN | EPOLLET, kProcessBell); !added) return added;
-  poller_ = std::move(*poller);
-  who_ = Doorbell::kPipes;
-  return {};
-}
-
-void DoorbellSleeper::end_polling() noexcept {
-  pipes_.clear();
-  poller_ = {};
-  ready_.clear();
-  who_ = Doorbell::kSleepers;
+  if (!poller_.is_open()) {
+    const auto bell = process_bell_fd();
+    if (!bell) return bell.failure();
+    auto poller = Poller::create();
+    if (!poller) return poller.failure();
+    if (auto added = poller->add(*bell, EPOLLIN | EPOLLET, kProcessBell); !added) return added;
+    poller_ = std::move(*poller);
+    who_ = Doorbell::kPipes;
+  }
+  return make_pipes();
 }
 
 /// One for each directory, and none for others.
 Result<void> DoorbellSleeper::make_pipes() {
-  std::erase_if(pipes_, [this](const Pipe& pipe) {
-    const auto first = std::partition_point(bells_.begin(), bells_.end(), [&](const Bell& bell) {
-      return is_before(bell.pipes, pipe.directory);
-    });
-    const bool is_needed = first != bells_.end() && first->pipes == pipe.directory;
-    if (!is_needed) poller_.remove(pipe.pipe.fd());
-    return !is_needed;
+  std::map<const Directory*, mode_t> needed;
+  for (const Bell& bell : bells_) needed.emplace(bell.pipes, bell.pipe_mode);
+  std::erase_if(pipes_, [&](const auto& entry) {
+    if (needed.contains(entry.first)) return false;
+    poller_.remove(entry.second.fd());
+    return true;
   });
-  for (const Bell& bell : bells_) {
-    const auto place = std::partition_point(pipes_.begin(), pipes_.end(), [&](const Pipe& pipe) {
-      return is_before(pipe.directory, bell.pipes);
-    });
-    if (place != pipes_.end() && place->directory == bell.pipes) continue;
-    auto pipe = WakePipe::create(*bell.pipes, bell.pipe_mode);
+  for (const auto& [directory, mode] : needed) {
+    if (pipes_.contains(directory)) continue;
+    auto pipe = WakePipe::create(*directory, mode);
     if (!pipe) return pipe.failure();
-    const std::uint64_t tag = kPipe | static_cast<std::uint64_t>(pipe->fd());
-    if (auto added = poller_.add(pipe->fd(), EPOLLIN, tag); !added) return added;
-    pipes_.insert(place, {bell.pipes, std::move(*pipe)});
+    if (auto added = poller_.add(pipe->fd(), EPOLLIN, tag_of(*pipe)); !added) return added;
+    pipes_.emplace(directory, std::move(*pipe));
   }
   return {};
 }
 
 /// Before the doorbells are armed: what a futex sleeper compares with.
 void DoorbellSleeper::read_bells() {
-  if (uses_pipes()) return;
+  if (poller_.is_open()) return;
   futexes_.clear();
   // acquire: pairs with the release in `ring_process_bell`; what it tells of is looked at next.
   futexes_.emplace_back(process_bell(), process_bell().load(std::memory_order_acquire));
@@ -111,7 +89,7 @@ void DoorbellSleeper::read_bells() {
 }
 
 Result<void> DoorbellSleeper::sleep(Time until) {
-  if (uses_pipes()) {
+  if (poller_.is_open()) {
     poll(std::max<std::chrono::nanoseconds>(until - Time::clock::now(), {}));
     is_fresh_ = true;
     return {};
@@ -129,19 +107,15 @@ std::span<const std::uint64_t> DoorbellSleeper::ready_descriptors() {
 
 void DoorbellSleeper::poll(std::chrono::nanoseconds timeout) {
   ready_.clear();
-  events_.resize(1 + pipes_.size() + descriptors_);
-  const std::size_t count = poller_.wait(events_.data(), events_.size(), timeout);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t tag = events_[i].data.u64;
-    if (tag == kProcessBell) continue;
+  for (const epoll_event& event : poller_.wait(timeout)) {
+    const std::uint64_t tag = event.data.u64;
     if ((tag & kPipe) == 0) {
       ready_.push_back(tag);
       continue;
     }
-    const auto rung = std::find_if(pipes_.begin(), pipes_.end(), [tag](const Pipe& pipe) {
-      return (kPipe | static_cast<std::uint64_t>(pipe.pipe.fd())) == tag;
-    });
-    if (rung != pipes_.end()) rung->pipe.drain();
+    for (auto& [directory, pipe] : pipes_) {
+      if (tag_of(pipe) == tag) pipe.drain();
+    }
   }
 }
 

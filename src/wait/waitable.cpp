@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sluice/wait/poll_descriptor.hpp>
 #include <sluice/wait/waitable.hpp>
-#include <utility>
 
 namespace sluice {
+
+Waitable::Waitable() noexcept = default;
+Waitable::~Waitable() { cut_link(); }
 
 Result<int> Waitable::descriptor() noexcept {
   if (descriptor_ == nullptr) {

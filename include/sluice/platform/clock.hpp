@@ -10,15 +10,20 @@
 
 namespace sluice {
 
-/// A point in time after which a wait is over. Monotonic; saturates instead of overflowing.
+/// `now + time`; saturates instead of overflowing.
+[[nodiscard]] constexpr std::chrono::steady_clock::time_point later(
+    std::chrono::steady_clock::time_point now, std::chrono::nanoseconds time) noexcept {
+  constexpr auto kMax = std::chrono::steady_clock::time_point::max();
+  return time > kMax - now ? kMax : now + time;
+}
+
+/// A point in time after which a wait is over. Monotonic.
 class Deadline {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Deadline(std::chrono::nanoseconds timeout) noexcept {
-    const auto now = Clock::now();
-    at_ = timeout > Clock::time_point::max() - now ? Clock::time_point::max() : now + timeout;
-  }
+  explicit Deadline(std::chrono::nanoseconds timeout) noexcept
+      : at_(later(Clock::now(), timeout)) {}
 
   /// Time that is left, 0 or more.
   [[nodiscard]] std::chrono::nanoseconds left() const noexcept {

@@ -3,12 +3,13 @@
 // Sleeping for several file descriptors at once: epoll.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <sluice/platform/file.hpp>
-
-struct epoll_event;
+#include <span>
+#include <vector>
 
 namespace sluice {
 
@@ -25,13 +26,13 @@ class Poller {
   [[nodiscard]] Result<void> add(int fd, std::uint32_t events, std::uint64_t tag);
   /// Nothing, if the descriptor is not there, or closed by now.
   void remove(int fd) noexcept;
-  /// Sleeps until a descriptor is ready, for at most `timeout`. Fills in up to `most` events and
-  /// returns their number. May return early.
-  std::size_t wait(epoll_event* events, std::size_t most,
-                   std::chrono::nanoseconds timeout) noexcept;
+  /// Sleeps until a descriptor is ready, for at most `timeout`. Returns what there is, valid until
+  /// the next call. May return early.
+  std::span<const epoll_event> wait(std::chrono::nanoseconds timeout) noexcept;
 
  private:
   File file_;
+  std::vector<epoll_event> events_;  // room for one of each descriptor
 };
 
 }  // namespace sluice

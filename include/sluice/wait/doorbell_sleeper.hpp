@@ -13,9 +13,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <sluice/platform/poller.hpp>
 #include <sluice/wait/doorbell.hpp>
-#include <sluice/wait/wake_pipe.hpp>
 #include <span>
 #include <utility>
 #include <vector>
@@ -31,13 +31,9 @@ class DoorbellSleeper {
     Doorbell* doorbell;
     const Directory* pipes;
     mode_t pipe_mode;
+    bool operator==(const Bell&) const = default;
   };
   static constexpr std::size_t kMaxFutexBells = kMaxFutexWaits - 1;
-
-  DoorbellSleeper();
-  ~DoorbellSleeper();
-  DoorbellSleeper(const DoorbellSleeper&) = delete;
-  DoorbellSleeper& operator=(const DoorbellSleeper&) = delete;
 
   /// Sleeps for `bells` from now on, each once; doorbells and directories must live until they are
   /// no longer among them. Errors: as WakePipe::create and Poller::create; not where bells were
@@ -62,31 +58,20 @@ class DoorbellSleeper {
   /// The tags of the descriptors that are ready. Valid until the next call of anything.
   [[nodiscard]] std::span<const std::uint64_t> ready_descriptors();
 
-  /// Whether it sleeps on descriptors now.
-  [[nodiscard]] bool uses_pipes() const noexcept { return poller_.is_open(); }
-
  private:
-  struct Pipe {
-    const Directory* directory;
-    WakePipe pipe;
-  };
-
   Result<void> choose();
-  Result<void> begin_polling();
-  void end_polling() noexcept;
   Result<void> make_pipes();
   void read_bells();
   Result<void> sleep(Time until);
   void poll(std::chrono::nanoseconds timeout);
 
-  std::vector<Bell> bells_;                  // by directory
+  std::vector<Bell> bells_;                  // by doorbell
   std::uint32_t who_ = Doorbell::kSleepers;  // what they are armed with
   bool has_futex_ = true;
   std::vector<FutexWait> futexes_;  // as they were before arming
-  Poller poller_;
-  std::vector<Pipe> pipes_;  // by directory
+  Poller poller_;                   // open while it sleeps on descriptors
+  std::map<const Directory*, WakePipe> pipes_;
   std::size_t descriptors_ = 0;
-  std::vector<epoll_event> events_;
   std::vector<std::uint64_t> ready_;
   bool is_fresh_ = false;  // `ready_` was found by the last sleep
 };

@@ -35,8 +35,7 @@ class Silence {
   }
 
  private:
-  static constexpr std::int64_t kLongNs =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(kLongestSleep).count();
+  static constexpr std::int64_t kLongNs = std::chrono::nanoseconds(kLongestSleep).count();
   static constexpr std::int64_t kRareNs = 10'000'000;
 
   std::int64_t since_ns_ = 0;

@@ -109,7 +109,7 @@ class WaitSet {
   [[nodiscard]] const Failure& last_failure() const noexcept;
 
  private:
-  class State;
+  struct State;
 
   Attachment attach_waitable(Waitable& waitable, std::optional<std::chrono::nanoseconds> deadline,
                              Callback callback) noexcept;

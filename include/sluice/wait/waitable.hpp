@@ -14,10 +14,11 @@
 #include <memory>
 #include <sluice/platform/file.hpp>
 #include <sluice/wait/doorbell.hpp>
-#include <sluice/wait/poll_descriptor.hpp>
 #include <vector>
 
 namespace sluice {
+
+class PollDescriptor;
 
 /// Thread safety: as the port.
 class Waitable {
@@ -32,7 +33,7 @@ class Waitable {
     ~Watcher() = default;
   };
 
-  Waitable() = default;
+  Waitable() noexcept;
   Waitable(const Waitable&) = delete;
   Waitable& operator=(const Waitable&) = delete;
 
@@ -57,7 +58,7 @@ class Waitable {
   [[nodiscard]] Result<int> descriptor() noexcept;
 
  protected:
-  ~Waitable() { cut_link(); }
+  ~Waitable();
 
   /// To be called where nothing was found. True: somebody sleeps on the descriptor, which is no
   /// longer readable, and the doorbell is armed: look once more. System calls, if it was handed
