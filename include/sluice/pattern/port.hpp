@@ -85,7 +85,7 @@ template <typename Take, typename Sleep>
   const Deadline deadline(timeout);
   for (;;) {
     auto taken = take();
-    if (taken.payload != nullptr || taken.error != Errc::ok) return taken;
+    if (taken.data() != nullptr || taken.error != Errc::ok) return taken;
     const auto left = deadline.left();
     if (left.count() == 0) {
       taken.error = Errc::timed_out;

@@ -99,8 +99,7 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   owes_wake_ = is_last;
   if (!is_last) wake();
   may_wait = !is_last;
-  return {.payload = payload.data,
-          .count = payload.count,
+  return {.payload = payload,
           .claim = &word,
           .sequence = server.deliveries[slot].taken++,
           .publisher = server.incarnation};

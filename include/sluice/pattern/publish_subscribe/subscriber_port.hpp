@@ -44,9 +44,9 @@ class SubscriberPort final : public WaitableHandleOwner {
     if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
     Borrowed borrowed = take(cell, want);
-    if (borrowed.payload == nullptr && settle_descriptor()) [[unlikely]]
+    if (borrowed.data() == nullptr && settle_descriptor()) [[unlikely]]
       borrowed = take(cell, want);
-    if (borrowed.payload == nullptr) {
+    if (borrowed.data() == nullptr) {
       cells_.withdraw(cell);
       borrowed.error = report(pending_failure_);
     }
@@ -102,7 +102,7 @@ class SubscriberPort final : public WaitableHandleOwner {
       if (publisher.is_drained) [[unlikely]]
         continue;
       const Borrowed borrowed = take_from(publisher, cell, first);
-      if (borrowed.payload != nullptr) {
+      if (borrowed.data() != nullptr) {
         if (want == Want::current) current_ = &publisher;
         return borrowed;
       }
@@ -126,8 +126,7 @@ class SubscriberPort final : public WaitableHandleOwner {
       return give_up(publisher, claim);
     claimed_of_[claim] = &publisher;
     if (publisher.is_waiting) wake_publisher();
-    return {.payload = payload.data,
-            .count = payload.count,
+    return {.payload = payload,
             .claim = &publisher.reader.claim_word(claim),
             .sequence = taken.position,
             .publisher = publisher.incarnation,

@@ -46,6 +46,8 @@ struct Assigned {
   ProducerPeer* producer = nullptr;
   Cell cell = 0;
   Errc error = Errc::ok;
+
+  [[nodiscard]] const std::byte* data() const noexcept { return payload; }
 };
 
 /// Thread safety: one thread at a time, except `done`, `reject` and `drop`.
