@@ -114,6 +114,12 @@ class PortOwner {
 
  protected:
   explicit PortOwner(P* port) noexcept : port_(port) {}
+  /// What `Owner::create` returns for the port that was made, or not.
+  template <typename Owner>
+  [[nodiscard]] static Result<Owner> own(const Result<P*>& port) {
+    if (!port) return port.failure();
+    return Owner(*port);
+  }
 
   P* port_;
 
@@ -123,8 +129,45 @@ class PortOwner {
   }
 };
 
+/// The same for a port that can be waited for.
+template <typename P>
+class WaitablePortOwner : public PortOwner<P> {
+ public:
+  /// A descriptor that can be read when there may be something to receive: for epoll, Qt, asio. The
+  /// port's own; it is closed with it. Only wait for it; what makes it readable is taken out by the
+  /// `receive` (`latest`, `read`, `updated`) that finds nothing, so call it until it does:
+  ///
+  ///     while (auto sample = subscriber.receive()) use(*sample);
+  ///
+  /// Such a call then makes a few system calls, and every 100 ms the descriptor can be read even
+  /// though nothing came, so that the dead are noticed. Not while all handles that the port may
+  /// have (`max_borrowed`, …) are held: then it stays readable. -1 where there was a failure
+  /// (`last_failure()`): forked, no_memory, no_permission, system.
+  [[nodiscard]] int fd() noexcept { return this->port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *this->port_; }
+
+ protected:
+  using PortOwner<P>::PortOwner;
+};
+
 /// `failure`, with the service's name before it.
 [[nodiscard]] Failure in_service(std::string_view service, const Failure& failure);
+
+/// Makes a port of class `P` in the service of `description`: `P(service, arguments…)`, then
+/// `open()`; unless `checked`, what its options were found to be, is a failure. Failures name the
+/// service.
+template <typename P, typename... Arguments>
+[[nodiscard]] Result<P*> open_port(const Node& node, const ServiceDescription& description,
+                                   const Result<void>& checked, const Arguments&... arguments) {
+  if (!checked) return in_service(description.name, checked.failure());
+  auto joined = Service::join(node.state(), description);
+  if (!joined) return joined.failure();
+  auto port = std::make_unique<P>(std::move(*joined), arguments...);
+  if (auto opened = port->open(); !opened) return in_service(description.name, opened.failure());
+  return port.release();
+}
 
 /// A value, and what an option may be.
 struct OptionRange {

@@ -9,12 +9,8 @@ namespace sluice {
 const PortKind kListenerKind{"listener", FileKind::listener};
 
 Result<ListenerPort*> ListenerPort::create(const Node& node, std::string_view service) {
-  auto joined = Service::join(
-      node.state(), {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
-  if (!joined) return joined.failure();
-  std::unique_ptr<ListenerPort> port(new ListenerPort(std::move(*joined)));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<ListenerPort>(
+      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, {});
 }
 
 Result<void> ListenerPort::open() {

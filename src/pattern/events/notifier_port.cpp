@@ -71,12 +71,8 @@ NotifierPort::~NotifierPort() {
 
 Result<NotifierPort*> NotifierPort::create(const Node& node, std::string_view service,
                                            const NotifierOptions& options) {
-  auto joined = Service::join(
-      node.state(), {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
-  if (!joined) return joined.failure();
-  std::unique_ptr<NotifierPort> port(new NotifierPort(std::move(*joined), options));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<NotifierPort>(
+      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, {}, options);
 }
 
 Result<void> NotifierPort::open() {

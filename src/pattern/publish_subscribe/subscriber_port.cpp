@@ -44,19 +44,11 @@ SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLa
       peers_(this->service(), {kPublisherKind, sizeof(PublisherFile)}),
       claimed_of_(options.max_borrowed) {}
 
-Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_view service,
-                                               Schema schema, const PayloadLayout& payload,
+Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDescription& service,
+                                               const PayloadLayout& payload,
                                                const SubscriberOptions& options,
                                                bool keeps_current) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(node.state(), {.pattern = Pattern::publish_subscribe,
-                                             .name = std::string(service),
-                                             .schema = std::move(schema)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<SubscriberPort> port(
-      new SubscriberPort(std::move(*joined), payload, options, keeps_current));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<SubscriberPort>(node, service, check(options), payload, options, keeps_current);
 }
 
 Result<void> SubscriberPort::open() {

@@ -58,19 +58,17 @@ ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
   free_.reserve(most_slots_);
 }
 
-Result<ProducerPort*> ProducerPort::create(const Node& node, std::string_view service,
-                                           Schema schema, const PayloadLayout& payload,
+Result<ProducerPort*> ProducerPort::create(const Node& node, const ServiceDescription& service,
+                                           const PayloadLayout& payload,
                                            const ProducerOptions& options) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(
-      node.state(),
-      {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
+  if (auto checked = check(options); !checked) return in_service(service.name, checked.failure());
+  auto joined = Service::join(node.state(), service);
   if (!joined) return joined.failure();
   auto queue = open_queue(**joined, options);
-  if (!queue) return in_service(service, queue.failure());
+  if (!queue) return in_service(service.name, queue.failure());
   std::unique_ptr<ProducerPort> port(
       new ProducerPort(std::move(*joined), std::move(*queue), options));
-  if (auto opened = port->open(payload); !opened) return in_service(service, opened.failure());
+  if (auto opened = port->open(payload); !opened) return in_service(service.name, opened.failure());
   return port.release();
 }
 

@@ -26,17 +26,11 @@ WorkerPort::WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& pa
       by_seat_(kMaxSeats),
       held_of_(options.max_jobs) {}
 
-Result<WorkerPort*> WorkerPort::create(const Node& node, std::string_view service, Schema schema,
+Result<WorkerPort*> WorkerPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& payload, const WorkerOptions& options) {
-  const auto checked = require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}});
-  if (!checked) return in_service(service, checked.failure());
-  auto joined = Service::join(
-      node.state(),
-      {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<WorkerPort> port(new WorkerPort(std::move(*joined), payload, options));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<WorkerPort>(
+      node, service, require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}}), payload,
+      options);
 }
 
 Result<void> WorkerPort::open() {

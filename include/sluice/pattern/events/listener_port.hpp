@@ -23,6 +23,10 @@ class ListenerPort final : public Port, public Waitable {
 
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
+  /// For `create`, both.
+  explicit ListenerPort(std::unique_ptr<Service> service) noexcept
+      : Port("listener", std::move(service)) {}
+  Result<void> open();
 
   /// The events that have come since the last call. Wait-free; system calls only if ports came or
   /// went.
@@ -66,10 +70,6 @@ class ListenerPort final : public Port, public Waitable {
   [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
-  explicit ListenerPort(std::unique_ptr<Service> service) noexcept
-      : Port("listener", std::move(service)) {}
-
-  Result<void> open();
   [[nodiscard]] Mailbox& mailbox() const noexcept { return file_.words<ListenerFile>().mailbox; }
   [[nodiscard]] EventSet take() noexcept {
     follow_changes();

@@ -24,9 +24,7 @@ class Notifier : public PortOwner<NotifierPort> {
   /// The same without exceptions.
   [[nodiscard]] static Result<Notifier> create(const Node& node, std::string_view service,
                                                const NotifierOptions& options = {}) noexcept {
-    auto port = NotifierPort::create(node, service, options);
-    if (!port) return port.failure();
-    return Notifier(*port);
+    return own<Notifier>(NotifierPort::create(node, service, options));
   }
 
   /// Sends `id` to every listener that is there; returns how many. One that has not taken the same
@@ -52,7 +50,7 @@ class Notifier : public PortOwner<NotifierPort> {
   }
 
  private:
-  explicit Notifier(NotifierPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 };
 
 }  // namespace sluice

@@ -25,6 +25,9 @@ class NotifierPort final : public Port {
   /// Errors: see `Notifier::Notifier`.
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
                                                     const NotifierOptions& options);
+  /// For `create`, both.
+  NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options);
+  Result<void> open();
 
   /// Returns the number of listeners reached. Wait-free; system calls only if ports came or went,
   /// or somebody sleeps.
@@ -57,9 +60,6 @@ class NotifierPort final : public Port {
     Mailbox* mailbox = nullptr;
   };
 
-  NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options);
-
-  Result<void> open();
   void look() noexcept;
 
   NotifierOptions options_;

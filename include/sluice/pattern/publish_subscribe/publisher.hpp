@@ -44,10 +44,9 @@ class Publisher : public PortOwner<PublisherPort> {
   /// The same without exceptions.
   [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
                                                 const PublisherOptions& options = {}) noexcept {
-    auto port = PublisherPort::create(node, service, port_schema<T>(),
-                                      port_layout<T>(options.heap_bytes), options);
-    if (!port) return port.failure();
-    return Publisher(*port);
+    return own<Publisher>(PublisherPort::create(node,
+                                                service_of<T>(Pattern::publish_subscribe, service),
+                                                port_layout<T>(options.heap_bytes), options));
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
@@ -119,7 +118,7 @@ class Publisher : public PortOwner<PublisherPort> {
     }
   }
 
-  explicit Publisher(PublisherPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 
   template <typename... Args>
   Loan<T> build(const Loaned& loaned, Args&&... args) {

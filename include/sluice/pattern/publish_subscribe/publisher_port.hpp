@@ -31,9 +31,14 @@ class PublisherPort final : public HandleOwner {
   ~PublisherPort() override { file_.leave(); }
 
   /// Errors: see `Publisher::Publisher`.
-  [[nodiscard]] static Result<PublisherPort*> create(const Node& node, std::string_view service,
-                                                     Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<PublisherPort*> create(const Node& node,
+                                                     const ServiceDescription& service,
+                                                     const PayloadLayout& payload,
                                                      const PublisherOptions& options);
+  /// For `create`, both.
+  PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                const PublisherOptions& options);
+  Result<void> open();
 
   /// Wait-free; system calls only when the service's ports have changed or slots are short.
   [[nodiscard]] Loaned loan() noexcept {
@@ -103,9 +108,6 @@ class PublisherPort final : public HandleOwner {
     operator const BroadcastWriter::Reader&() const noexcept { return reader; }  // NOLINT
   };
 
-  PublisherPort(std::unique_ptr<Service> service, const PublisherOptions& options);
-
-  Result<void> open(const PayloadLayout& payload);
   /// Who joined, left or died; then as many slots as are needed now.
   void look() noexcept;
   bool look_at_subscribers() noexcept;
@@ -118,7 +120,7 @@ class PublisherPort final : public HandleOwner {
   /// How far a subscriber may fall behind.
   [[nodiscard]] std::uint32_t depth() const noexcept;
   [[nodiscard]] std::uint32_t ring_capacity() const noexcept;
-  [[nodiscard]] std::uint32_t slots_needed(const PayloadLayout& payload) const noexcept;
+  [[nodiscard]] std::uint32_t slots_needed() const noexcept;
   Result<void> grow();
   void reclaim() noexcept;
   bool make_room() noexcept;
@@ -137,6 +139,7 @@ class PublisherPort final : public HandleOwner {
   Loaned refuse(Cell cell, Errc why) noexcept;
   Errc fail_too_many() noexcept;
 
+  PayloadLayout payload_;
   PublisherOptions options_;
   PortFile file_;
   SlotPool pool_;

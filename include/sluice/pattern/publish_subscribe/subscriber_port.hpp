@@ -30,10 +30,15 @@ class SubscriberPort final : public WaitableHandleOwner {
   /// `keeps_current`: the newest sample stays there to be received again, also when its publisher
   /// is gone; there is one from the start if anything was published.
   /// Errors: see `Subscriber::Subscriber`.
-  [[nodiscard]] static Result<SubscriberPort*> create(const Node& node, std::string_view service,
-                                                      Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<SubscriberPort*> create(const Node& node,
+                                                      const ServiceDescription& service,
+                                                      const PayloadLayout& payload,
                                                       const SubscriberOptions& options,
                                                       bool keeps_current = false);
+  /// For `create`, both.
+  SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                 const SubscriberOptions& options, bool keeps_current);
+  Result<void> open();
 
   /// The next sample of the publisher whose turn it is. Wait-free; system calls only when ports
   /// came or went, or a publisher grew.
@@ -79,10 +84,6 @@ class SubscriberPort final : public WaitableHandleOwner {
     bool is_drained = false;  // not read any more: it is gone or broken
   };
 
-  SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-                 const SubscriberOptions& options, bool keeps_current);
-
-  Result<void> open();
   void look_at_publishers() noexcept;
   Result<void> connect(Publisher& publisher);
   void start(Publisher& publisher) noexcept;

@@ -42,10 +42,9 @@ class Client : public PortOwner<ClientPort> {
   /// The same without exceptions.
   [[nodiscard]] static Result<Client> create(const Node& node, std::string_view service,
                                              const ClientOptions& options = {}) noexcept {
-    auto port = ClientPort::create(node, service, {port_schema<Q>(), port_schema<R>()},
-                                   port_layout<Q>(options.heap_bytes), port_layout<R>(), options);
-    if (!port) return port.failure();
-    return Client(*port);
+    return own<Client>(
+        ClientPort::create(node, service_of<Q, R>(Pattern::request_response, service),
+                           port_layout<Q>(options.heap_bytes), port_layout<R>(), options));
   }
 
   /// A request to write: `Q{args…}`, or left as it is in memory without arguments. Of slices:
@@ -103,7 +102,7 @@ class Client : public PortOwner<ClientPort> {
   [[nodiscard]] std::uint32_t servers() noexcept { return port_->servers(); }
 
  private:
-  explicit Client(ClientPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 
   Pending<R> send_cell(Cell cell) noexcept {
     const std::uint64_t number = port_->send(cell);

@@ -51,11 +51,15 @@ class ServerPort final : public WaitableHandleOwner {
   ~ServerPort() override { file_.leave(); }
 
   /// Errors: see `Server::Server`.
-  [[nodiscard]] static Result<ServerPort*> create(const Node& node, std::string_view service,
-                                                  std::pair<Schema, Schema> schemas,
+  [[nodiscard]] static Result<ServerPort*> create(const Node& node,
+                                                  const ServiceDescription& service,
                                                   const PayloadLayout& request,
                                                   const PayloadLayout& response,
                                                   const ServerOptions& options);
+  /// For `create`, both.
+  ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+             const PayloadLayout& response, const ServerOptions& options);
+  Result<void> open();
 
   /// The next request of the client whose turn it is. Wait-free; system calls only when ports came
   /// or went, or a client's file grew.
@@ -147,10 +151,6 @@ class ServerPort final : public WaitableHandleOwner {
     std::uint64_t ticket = 0;
   };
 
-  ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
-             const ServerOptions& options);
-
-  Result<void> open(const PayloadLayout& response);
   void before_close() noexcept override;
   void leave() noexcept;
 
@@ -229,6 +229,7 @@ class ServerPort final : public WaitableHandleOwner {
 
   ServerOptions options_;  // the depth is a power of two
   PayloadLayout request_;
+  PayloadLayout response_;
   PortFile file_;
   SlotPool pool_;
   Peers<ClientPeer> peers_;

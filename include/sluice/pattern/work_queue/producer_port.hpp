@@ -32,8 +32,9 @@ class ProducerPort final : public HandleOwner {
   ~ProducerPort() override { file_.leave(queue_->has_jobs_of(file_.seat())); }
 
   /// Makes the queue if there is none. Errors: see `Producer::Producer`.
-  [[nodiscard]] static Result<ProducerPort*> create(const Node& node, std::string_view service,
-                                                    Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<ProducerPort*> create(const Node& node,
+                                                    const ServiceDescription& service,
+                                                    const PayloadLayout& payload,
                                                     const ProducerOptions& options);
 
   /// System calls only when there were never so many slots in use.

@@ -56,9 +56,14 @@ class WorkerPort final : public WaitableHandleOwner {
   ~WorkerPort() override { file_.leave(); }
 
   /// Errors: see `Worker::Worker`.
-  [[nodiscard]] static Result<WorkerPort*> create(const Node& node, std::string_view service,
-                                                  Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<WorkerPort*> create(const Node& node,
+                                                  const ServiceDescription& service,
+                                                  const PayloadLayout& payload,
                                                   const WorkerOptions& options);
+  /// For `create`, both.
+  WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+             const WorkerOptions& options);
+  Result<void> open();
 
   /// A job whose payload cannot be read is not handed out. Lock-free; system calls only when ports
   /// came or went, a producer took more memory, or, at most every kLongestSleep, when there is no
@@ -93,11 +98,6 @@ class WorkerPort final : public WaitableHandleOwner {
   [[nodiscard]] std::uint32_t producers() noexcept;
 
  private:
-  WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-             const WorkerOptions& options);
-
-  Result<void> open();
-
   [[nodiscard]] bool has_news() const noexcept {
     return board().generation_now() != seen_generation_;
   }
