@@ -15,7 +15,7 @@
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
+#include <sluice/service/port_file.hpp>
 #include <sluice/wait/waitable.hpp>
 #include <string>
 #include <string_view>
@@ -36,10 +36,10 @@ class Port {
   [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
   /// Why the last call failed.
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
 
  protected:
-  /// `kind`: "publisher", for messages.
-  Port(const char* kind, std::unique_ptr<Service> service) noexcept
+  Port(const PortKind& kind, std::unique_ptr<Service> service) noexcept
       : kind_(kind), fork_generation_(fork_generation()), service_(std::move(service)) {}
   ~Port() = default;
 
@@ -48,6 +48,14 @@ class Port {
   /// The service's board, and the directory that its sleepers' pipes are in.
   [[nodiscard]] Board& board() const noexcept { return service_->board(); }
   [[nodiscard]] const Directory& directory() const noexcept { return service_->directory(); }
+
+  /// Makes the port's file, as `PortFile::create` says; the other one is written by others, too.
+  [[nodiscard]] Result<void> create_file(std::uint64_t bytes, std::uint64_t reserved_bytes) {
+    return file_.create(service(), kind_, service().port_mode(), bytes, reserved_bytes);
+  }
+  [[nodiscard]] Result<void> create_shared_file(std::uint64_t bytes) {
+    return file_.create(service(), kind_, service().shared_mode(), bytes, 0);
+  }
 
   /// Notes why the call under way fails, with the service's name before it. Allocates.
   Errc fail(Errc code, std::string_view why) noexcept;
@@ -72,20 +80,24 @@ class Port {
   }
 
  private:
-  const char* kind_;
+  const PortKind& kind_;
   std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;
   Failure failure_;
+
+ protected:
+  PortFile file_;
 };
 
-/// Calls `take()` until its result holds a payload or an error, and `sleep(left)` in between; after
-/// `timeout`, the error is timed_out.
+/// Calls `take()` until its result holds a payload or an error other than would_block, and
+/// `sleep(left)` in between; after `timeout`, the error is timed_out.
 template <typename Take, typename Sleep>
 [[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
   const Deadline deadline(timeout);
   for (;;) {
     auto taken = take();
-    if (taken.data() != nullptr || taken.error != Errc::ok) return taken;
+    if (taken.data() != nullptr) return taken;
+    if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
     const auto left = deadline.left();
     if (left.count() == 0) {
       taken.error = Errc::timed_out;

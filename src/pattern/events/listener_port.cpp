@@ -14,15 +14,11 @@ Result<ListenerPort*> ListenerPort::create(const Node& node, std::string_view se
 }
 
 Result<void> ListenerPort::open() {
-  // The shared mode: notifiers write the mailbox.
-  if (auto made =
-          file_.create(service(), kListenerKind, service().shared_mode(), sizeof(ListenerFile), 0);
-      !made) {
-    return made;
-  }
+  // Shared: notifiers write the mailbox.
+  if (auto made = create_shared_file(sizeof(ListenerFile)); !made) return made;
   if (auto joined = file_.join(); !joined) return joined;
   look();
-  return look_failure_.code == Errc::ok ? Result<void>() : Result<void>(look_failure_);
+  return look_failure_;
 }
 
 EventSet ListenerPort::wait(std::chrono::nanoseconds timeout) noexcept {

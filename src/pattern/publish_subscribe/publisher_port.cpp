@@ -41,7 +41,7 @@ const PortKind kPublisherKind{"publisher", FileKind::publisher};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                              const PublisherOptions& options)
-    : HandleOwner("publisher", std::move(service), options.max_loans),
+    : HandleOwner(kPublisherKind, std::move(service), options.max_loans),
       payload_(payload),
       options_(options),
       slots_(options.max_loans, kNoSlot),
@@ -68,11 +68,7 @@ Result<void> PublisherPort::open() {
   const std::uint64_t slots = slots_needed() + kReservedSubscribers * kUsualClaims;
   const std::uint64_t reserved =
       std::max(kLeastReservedBytes, heap_offset + SlotPool::reserved_bytes(payload_, slots));
-  if (auto made = file_.create(service(), kPublisherKind, service().port_mode(), heap_offset + 1024,
-                               reserved);
-      !made) {
-    return made;
-  }
+  if (auto made = create_file(heap_offset + 1024, reserved); !made) return made;
   auto& words = file_.words<PublisherFile>();
   words.shape.write({.capacity = capacity,
                      .delivery = wanted,
@@ -91,7 +87,7 @@ Result<void> PublisherPort::open() {
   if (auto grown = grow(); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look();
-  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+  return pending_failure_;
 }
 
 std::uint32_t PublisherPort::depth() const noexcept {
@@ -237,23 +233,18 @@ bool PublisherPort::has_room() noexcept {
 }
 
 Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
-  const Deadline deadline(timeout);
-  for (;;) {
-    const Loaned loaned = loan();
-    if (loaned.error != Errc::would_block) return loaned;
-    const auto left = deadline.left();
-    if (left.count() == 0) {
-      return {.error = fail(Errc::timed_out,
-                            format("no room for {} ms, because a subscriber does not read on",
-                                   to_ms(timeout)))};
-    }
-    const std::uint32_t loans = cells_.held();
-    (void)sleep_unless(
-        [&] {
+  const Loaned loaned = take_or_sleep(
+      timeout, [this] { return loan(); },
+      [this](std::chrono::nanoseconds left) {
+        const auto may_go_on = [this, loans = cells_.held()] {
           return writer_.published() + loans < writer_.lap_limit(peers_) || peers_.has_news();
-        },
-        left);
-  }
+        };
+        (void)sleep_unless(may_go_on, left);
+      });
+  if (loaned.error != Errc::timed_out) return loaned;
+  return {.error = fail(
+              Errc::timed_out,
+              format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)))};
 }
 
 /// Gives a slice its size.
@@ -289,12 +280,6 @@ Loaned PublisherPort::refuse(Cell cell, Errc why) noexcept {
     fail(why, "no room, because a subscriber has not read on; use loan_for to wait");
   }
   return {.error = why};
-}
-
-Errc PublisherPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_loans, format("all {} loans are held; publish or drop one, or raise "
-                                           "PublisherOptions::max_loans",
-                                           cells_.count()));
 }
 
 }  // namespace sluice

@@ -37,7 +37,7 @@ const PortKind kSubscriberKind{"subscriber", FileKind::subscriber};
 
 SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                                const SubscriberOptions& options, bool keeps_current)
-    : WaitableHandleOwner("subscriber", std::move(service), options.max_borrowed),
+    : WaitableHandleOwner(kSubscriberKind, std::move(service), options.max_borrowed),
       payload_(payload),
       options_(options),
       keeps_current_(keeps_current),
@@ -53,12 +53,10 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDe
 
 Result<void> SubscriberPort::open() {
   const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
-  if (auto made = file_.create(service(), kSubscriberKind, service().port_mode(),
-                               SubscriberFile::kRowsOffset + row_bytes,
-                               SubscriberFile::kRowsOffset + 2ULL * kMaxSeats * row_bytes);
-      !made) {
+  if (auto made = create_file(SubscriberFile::kRowsOffset + row_bytes,
+                              SubscriberFile::kRowsOffset + 2ULL * kMaxSeats * row_bytes);
+      !made)
     return made;
-  }
   auto& words = file_.words<SubscriberFile>();
   words.shape.write({.max_borrowed = options_.max_borrowed,
                      .may_lose = options_.may_lose ? 1U : 0U,
@@ -69,7 +67,7 @@ Result<void> SubscriberPort::open() {
   words.rows.store(row_used_.size(), std::memory_order_relaxed);
   if (auto joined = file_.join(); !joined) return joined;
   look_at_publishers();
-  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+  return pending_failure_;
 }
 
 BroadcastRow* SubscriberPort::row(std::uint64_t index) const noexcept {
@@ -239,12 +237,6 @@ bool SubscriberPort::is_ready() noexcept {
 
 void SubscriberPort::look() noexcept {
   if (!is_forked()) look_at_publishers();
-}
-
-Errc SubscriberPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_borrowed, format("all {} samples are held; release one, or raise "
-                                              "SubscriberOptions::max_borrowed",
-                                              cells_.count()));
 }
 
 }  // namespace sluice

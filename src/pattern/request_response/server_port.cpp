@@ -38,7 +38,8 @@ const PortKind kServerKind{"server", FileKind::server};
 
 ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ServerOptions& options)
-    : WaitableHandleOwner("server", std::move(service), options.max_requests + options.max_loans),
+    : WaitableHandleOwner(kServerKind, std::move(service),
+                          options.max_requests + options.max_loans),
       options_(options),
       request_(request),
       response_(response),

@@ -21,7 +21,7 @@ bool is_hopeless(Errc failure) noexcept {
 
 WorkerPort::WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                        const WorkerOptions& options)
-    : WaitableHandleOwner("worker", std::move(service), options.max_jobs),
+    : WaitableHandleOwner(kWorkerKind, std::move(service), options.max_jobs),
       payload_(payload),
       by_seat_(kMaxSeats),
       held_of_(options.max_jobs) {}

@@ -8,24 +8,21 @@
 #include <memory>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
-#include <sluice/pattern/port.hpp>
-#include <sluice/service/port_file.hpp>
+#include <sluice/pattern/handle_owner.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sluice {
 
-/// Lives until it is closed. Thread safety: one thread at a time.
-class ListenerPort final : public Port, public Waitable {
+/// Without handles. Thread safety: one thread at a time.
+class ListenerPort final : public WaitableHandleOwner {
  public:
-  ~ListenerPort() { file_.leave(); }
-
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
   /// For `create`, both.
-  explicit ListenerPort(std::unique_ptr<Service> service) noexcept
-      : Port("listener", std::move(service)) {}
+  explicit ListenerPort(std::unique_ptr<Service> service)
+      : WaitableHandleOwner(kListenerKind, std::move(service)) {}
   Result<void> open();
 
   /// The events that have come since the last call. Wait-free; system calls only if ports came or
@@ -46,15 +43,7 @@ class ListenerPort final : public Port, public Waitable {
   /// kLongestSleep.
   EventSet wait(std::chrono::nanoseconds timeout) noexcept;
 
-  void close() noexcept {
-    cut_link();
-    if (is_forked()) return;  // the parent's: left as it is
-    delete this;
-  }
-
   [[nodiscard]] Doorbell& doorbell() noexcept override { return mailbox().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
@@ -87,7 +76,6 @@ class ListenerPort final : public Port, public Waitable {
   void look_at(const std::string& name, std::vector<std::uint64_t>& reported);
   void report_death(const std::string& name, std::vector<std::uint64_t>& reported);
 
-  PortFile file_;
   std::uint64_t seen_generation_ = 0;
   Deadline next_look_{std::chrono::nanoseconds{0}};
   std::uint32_t notifiers_ = 0;               // of the last look

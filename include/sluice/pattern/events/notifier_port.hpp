@@ -9,19 +9,15 @@
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
 #include <sluice/pattern/events/options.hpp>
-#include <sluice/pattern/port.hpp>
+#include <sluice/pattern/handle_owner.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string_view>
 
 namespace sluice {
 
-/// Lives until it is closed. Thread safety: one thread at a time.
-class NotifierPort final : public Port {
+/// Without handles. Thread safety: one thread at a time.
+class NotifierPort final : public HandleOwner {
  public:
-  /// Sends `on_leave`, then leaves.
-  ~NotifierPort();
-
   /// Errors: see `Notifier::Notifier`.
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
                                                     const NotifierOptions& options);
@@ -45,13 +41,7 @@ class NotifierPort final : public Port {
     return peers_.present();
   }
 
-  void close() noexcept {
-    if (is_forked()) return;  // the parent's: left as it is
-    delete this;
-  }
-
   [[nodiscard]] std::uint32_t listeners() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   /// Why the last call failed: what its look, or the last one before it, found.
   [[nodiscard]] const Failure& last_failure() noexcept;
 
@@ -60,10 +50,11 @@ class NotifierPort final : public Port {
     Mailbox* mailbox = nullptr;
   };
 
+  /// Sends `on_leave`, then leaves.
+  void before_end() noexcept override;
   void look() noexcept;
 
   NotifierOptions options_;
-  PortFile file_;
   Peers<Listener> peers_;
   Failure look_failure_;  // why a listener was not reached; of the last look
 };

@@ -17,7 +17,6 @@
 #include <sluice/queue/broadcast_index_queue.hpp>
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -28,8 +27,6 @@ namespace sluice {
 /// Thread safety: one thread at a time, except `drop`.
 class PublisherPort final : public HandleOwner {
  public:
-  ~PublisherPort() override { file_.leave(); }
-
   /// Errors: see `Publisher::Publisher`.
   [[nodiscard]] static Result<PublisherPort*> create(const Node& node,
                                                      const ServiceDescription& service,
@@ -46,7 +43,9 @@ class PublisherPort final : public HandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_too_many(Errc::too_many_loans, cells_.count(),
+                                     "loans are held; publish or drop one",
+                                     "PublisherOptions::max_loans")};
     if (slots_[cell] != kNoSlot) give_back(cell);  // of a loan that was dropped
     if (peers_.has_news()) [[unlikely]] {
       look();
@@ -98,7 +97,6 @@ class PublisherPort final : public HandleOwner {
   /// Subscribers that miss nothing of what is published from now on, except by being slow. System
   /// calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   [[nodiscard]] std::uint32_t slots() const noexcept { return writer_.slots(); }
 
  private:
@@ -137,11 +135,9 @@ class PublisherPort final : public HandleOwner {
     writer_.give_back(std::exchange(slots_[cell], kNoSlot));
   }
   Loaned refuse(Cell cell, Errc why) noexcept;
-  Errc fail_too_many() noexcept;
 
   PayloadLayout payload_;
   PublisherOptions options_;
-  PortFile file_;
   SlotPool pool_;
   BroadcastWriter writer_;
   std::vector<Slot> slots_;  // by cell

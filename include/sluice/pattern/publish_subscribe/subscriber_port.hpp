@@ -15,7 +15,6 @@
 #include <sluice/queue/broadcast_index_queue.hpp>
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string_view>
 #include <vector>
 
@@ -25,7 +24,6 @@ namespace sluice {
 class SubscriberPort final : public WaitableHandleOwner {
  public:
   using Want = BroadcastReader::Want;
-  ~SubscriberPort() override { file_.leave(); }
 
   /// `keeps_current`: the newest sample stays there to be received again, also when its publisher
   /// is gone; there is one from the start if anything was published.
@@ -47,7 +45,9 @@ class SubscriberPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_too_many(Errc::too_many_borrowed, cells_.count(),
+                                     "samples are held; release one",
+                                     "SubscriberOptions::max_borrowed")};
     Borrowed borrowed = take(cell, want);
     if (borrowed.data() == nullptr && settle_descriptor()) [[unlikely]]
       borrowed = take(cell, want);
@@ -138,12 +138,10 @@ class SubscriberPort final : public WaitableHandleOwner {
   void wake_publisher() noexcept;
   [[nodiscard]] bool has_samples() const noexcept;
   [[nodiscard]] bool is_held(const Publisher& publisher) const noexcept;
-  Errc fail_too_many() noexcept;
 
   PayloadLayout payload_;
   SubscriberOptions options_;
   bool keeps_current_;
-  PortFile file_;
   Peers<Publisher> peers_;
   std::vector<bool> row_used_;
   std::vector<const Publisher*> claimed_of_;  // by claim

@@ -23,7 +23,6 @@
 #include <sluice/pattern/sample.hpp>
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -40,8 +39,6 @@ class ClientPort final : public HandleOwner {
     ended,    ///< all is taken, and at least one server ended it
     failed,   ///< all is taken, and no server lived to end it
   };
-
-  ~ClientPort() override { file_.leave(); }
 
   /// Errors: see `Client::Client`.
   [[nodiscard]] static Result<ClientPort*> create(const Node& node,
@@ -201,7 +198,6 @@ class ClientPort final : public HandleOwner {
   PayloadLayout request_;
   PayloadLayout response_;
   ClientRow shape_;
-  PortFile file_;
   SlotPool pool_;
   std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
   std::uint64_t sent_ = 0;                        // number of the last request

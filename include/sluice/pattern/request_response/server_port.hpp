@@ -22,7 +22,6 @@
 #include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -48,8 +47,6 @@ struct Taken {
 /// Thread safety: one thread at a time, except `drop`, `end` and what says so.
 class ServerPort final : public WaitableHandleOwner {
  public:
-  ~ServerPort() override { file_.leave(); }
-
   /// Errors: see `Server::Server`.
   [[nodiscard]] static Result<ServerPort*> create(const Node& node,
                                                   const ServiceDescription& service,
@@ -139,7 +136,6 @@ class ServerPort final : public WaitableHandleOwner {
 
   /// Clients that this server is connected with. System calls.
   [[nodiscard]] std::uint32_t clients() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   /// Slots for responses that exist.
   [[nodiscard]] std::uint32_t slots() const noexcept { return pool_.size(); }
 
@@ -230,7 +226,6 @@ class ServerPort final : public WaitableHandleOwner {
   ServerOptions options_;  // the depth is a power of two
   PayloadLayout request_;
   PayloadLayout response_;
-  PortFile file_;
   SlotPool pool_;
   Peers<ClientPeer> peers_;
   std::size_t turn_ = 0;

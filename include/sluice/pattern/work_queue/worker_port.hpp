@@ -20,7 +20,6 @@
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/reflect/schema.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,8 +52,6 @@ struct Assigned {
 /// Thread safety: one thread at a time, except `done`, `reject` and `drop`.
 class WorkerPort final : public WaitableHandleOwner {
  public:
-  ~WorkerPort() override { file_.leave(); }
-
   /// Errors: see `Worker::Worker`.
   [[nodiscard]] static Result<WorkerPort*> create(const Node& node,
                                                   const ServiceDescription& service,
@@ -146,7 +143,6 @@ class WorkerPort final : public WaitableHandleOwner {
   Errc fail_too_many() noexcept;
 
   PayloadLayout payload_;
-  PortFile file_;
   std::uint64_t seen_generation_ = 0;
   std::optional<WorkQueue> queue_;                      // set once
   std::vector<std::unique_ptr<ProducerPeer>> by_seat_;  // null: nobody there
