@@ -4,10 +4,11 @@
 // thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <sluice/core/handle_cells.hpp>
-#include <sluice/core/index.hpp>
+#include <sluice/pattern/handle.hpp>
 #include <sluice/pattern/port.hpp>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,17 @@ class HandleOwner : public Port {
     if (is_forked()) [[unlikely]]
       return;
     if (cells_.give_back(cell)) end();
+  }
+  /// A loan that is not used.
+  void give_back(const Loaned& loaned) noexcept { drop(loaned.cell); }
+  /// What was read.
+  void give_back(const Borrowed& borrowed) noexcept {
+    if (is_forked()) [[unlikely]]
+      return;  // the parent's
+    // release: pairs with the acquire of the owner that looks for free slots; the payload was read
+    // before.
+    borrowed.claim->store(0, std::memory_order_release);
+    drop(borrowed.cell);
   }
 
   /// The port is gone; its handles may live on.

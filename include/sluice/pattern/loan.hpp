@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <new>
-#include <sluice/pattern/handle.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <utility>
 
 namespace sluice {
-
-/// What a port hands out to be written.
-struct Loaned {
-  std::byte* payload = nullptr;  ///< null: none
-  std::uint64_t count = 1;       ///< elements of a slice
-  Cell cell = 0;
-  Errc error = Errc::ok;
-
-  [[nodiscard]] std::byte* data() const noexcept { return payload; }
-  [[nodiscard]] std::uint64_t size() const noexcept { return count; }
-  void give_back(HandleOwner& owner) const noexcept { owner.drop(cell); }
-};
 
 /// What loans of every type have in common: memory that is given back unless it is handed on.
 class LoanBase : public Handle<HandleOwner, Loaned> {
@@ -29,26 +14,26 @@ class LoanBase : public Handle<HandleOwner, Loaned> {
 
   /// Why there is no loan: would_block, timed_out, too_many_loans, no_memory, no_address_space,
   /// abandoned (a response), forked; closed where it was moved from, handed on or reset.
-  [[nodiscard]] Errc error() const noexcept { return held_.error; }
+  using Handle::error;
   /// Gives the memory back unused.
   using Handle::reset;
 
   /// For the port `owner`: its cell. Aborts with `message` where the handle is empty or another
   /// port's: a programmer's error.
   [[nodiscard]] Cell cell_in(const HandleOwner* owner, const char* message) const noexcept {
-    if (!*this || owner_ != owner) [[unlikely]]
+    if (what_.payload == nullptr || owner_ != owner) [[unlikely]]
       abort_with(message);
-    return held_.cell;
+    return what_.cell;
   }
   /// The same, and takes its memory out of the handle.
   [[nodiscard]] Cell hand_on(const HandleOwner* owner, const char* message) noexcept {
     const Cell cell = cell_in(owner, message);
-    let_go();
+    (void)take();
     return cell;
   }
 };
 
-/// A payload in shared memory, or a slice (`T[]`), that may be written until it is published or
+/// A payload in shared memory, or a slice, `T[]`, that may be written until it is published or
 /// sent. False where there was none to be had. Move-only; one that is destroyed unused gives its
 /// memory back. May outlive its port, and be destroyed on any thread.
 template <typename T>

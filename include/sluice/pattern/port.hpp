@@ -96,7 +96,7 @@ template <typename Take, typename Sleep>
   const Deadline deadline(timeout);
   for (;;) {
     auto taken = take();
-    if (taken.data() != nullptr) return taken;
+    if (taken.payload != nullptr) return taken;
     if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
     const auto left = deadline.left();
     if (left.count() == 0) {

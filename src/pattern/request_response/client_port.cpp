@@ -94,7 +94,7 @@ Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout, bool& may
   const Deadline deadline(timeout);
   for (;;) {
     const Borrowed borrowed = receive(cell, may_wait);
-    if (borrowed.data() != nullptr || borrowed.error != Errc::ok) return borrowed;
+    if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
     const Slot slot(cell);
     const Outcome now = outcome_now(slot);
     if (now == Outcome::ended) return {.error = Errc::ok};

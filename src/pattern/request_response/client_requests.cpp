@@ -99,7 +99,8 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   owes_wake_ = is_last;
   if (!is_last) wake();
   may_wait = !is_last;
-  return {.payload = payload,
+  return {.payload = payload.data,
+          .count = payload.count,
           .claim = &word,
           .sequence = server.deliveries[slot].taken++,
           .publisher = server.incarnation};

@@ -49,9 +49,9 @@ class SubscriberPort final : public WaitableHandleOwner {
                                      "samples are held; release one",
                                      "SubscriberOptions::max_borrowed")};
     Borrowed borrowed = take(cell, want);
-    if (borrowed.data() == nullptr && settle_descriptor()) [[unlikely]]
+    if (borrowed.payload == nullptr && settle_descriptor()) [[unlikely]]
       borrowed = take(cell, want);
-    if (borrowed.data() == nullptr) {
+    if (borrowed.payload == nullptr) {
       cells_.withdraw(cell);
       borrowed.error = report(pending_failure_);
     }
@@ -103,7 +103,7 @@ class SubscriberPort final : public WaitableHandleOwner {
       if (publisher.is_drained) [[unlikely]]
         continue;
       const Borrowed borrowed = take_from(publisher, cell, first);
-      if (borrowed.data() != nullptr) {
+      if (borrowed.payload != nullptr) {
         if (want == Want::current) current_ = &publisher;
         return borrowed;
       }
@@ -127,7 +127,8 @@ class SubscriberPort final : public WaitableHandleOwner {
       return give_up(publisher, claim);
     claimed_of_[claim] = &publisher;
     if (publisher.is_waiting) wake_publisher();
-    return {.payload = payload,
+    return {.payload = payload.data,
+            .count = payload.count,
             .claim = &publisher.reader.claim_word(claim),
             .sequence = taken.position,
             .publisher = publisher.incarnation,

@@ -82,9 +82,9 @@ class ClientPort final : public HandleOwner {
       return {.error = fail_too_many_responses()};
     const Claim claim = response - options_.max_pending;
     Borrowed borrowed = take(Slot(cell), claim, may_wait);
-    if (borrowed.data() == nullptr && waitables_[cell]->settle()) [[unlikely]]
+    if (borrowed.payload == nullptr && waitables_[cell]->settle()) [[unlikely]]
       borrowed = take(Slot(cell), claim, may_wait);
-    if (borrowed.data() == nullptr) {
+    if (borrowed.payload == nullptr) {
       cells_.withdraw(response);
       return {.error = report(pending_failure_)};
     }

@@ -40,8 +40,6 @@ struct Taken {
   Slot slot = 0;  ///< the client's
   Cell cell = 0;
   Errc error = Errc::ok;
-
-  [[nodiscard]] const std::byte* data() const noexcept { return payload; }
 };
 
 /// Thread safety: one thread at a time, except `drop`, `end` and what says so.
