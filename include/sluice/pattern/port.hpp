@@ -108,6 +108,10 @@ template <typename Take, typename Sleep>
 }
 
 /// What the user holds of a port, which ends with it: `port->close()`. Move-only.
+///
+/// Every constructor joins the service, or creates it. Errors (thrown as `Error`): invalid_name,
+/// invalid_options, type_mismatch, version_mismatch, corrupted, too_many_ports (1024 of its kind),
+/// no_memory, no_address_space, no_permission, forked, timed_out, system. System calls.
 template <typename P>
 class PortOwner {
  public:

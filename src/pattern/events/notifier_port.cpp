@@ -70,13 +70,13 @@ Result<void> NotifierPort::open() {
                                             .on_death = word_of(options_.on_death),
                                             .unused = 0});
   if (auto joined = file_.join(); !joined) return joined;
-  look();
-  if (look_failure_.code != Errc::ok) return look_failure_;
+  if (auto looked = look_at_listeners(); !looked) return looked;
   if (options_.on_join) notify(*options_.on_join);
   return {};
 }
 
-void NotifierPort::look() noexcept {
+/// Fails where a listener cannot be reached.
+Result<void> NotifierPort::look_at_listeners() {
   const auto looked = peers_.look(
       [](Listener& listener) {
         listener.mailbox = &listener.file.region().at<ListenerFile>(0)->mailbox;
@@ -84,8 +84,8 @@ void NotifierPort::look() noexcept {
         return Result<void>();
       },
       [](Listener&, const File&) { return Result<void>(); }, [](Listener&) {});
-  look_failure_ = peers_.is_blind() ? looked.failure() : Failure{};
   peers_.drop_if([](const Listener& listener) { return listener.is_gone; });
+  return peers_.is_blind() ? looked : Result<void>();
 }
 
 std::uint32_t NotifierPort::listeners() noexcept {
@@ -95,11 +95,6 @@ std::uint32_t NotifierPort::listeners() noexcept {
   }
   look();
   return peers_.present();
-}
-
-const Failure& NotifierPort::last_failure() noexcept {
-  if (!is_forked()) note(look_failure_);
-  return Port::last_failure();
 }
 
 }  // namespace sluice

@@ -52,27 +52,24 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDe
 }
 
 Result<void> SubscriberPort::open() {
-  const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
-  if (auto made = create_file(SubscriberFile::kRowsOffset + row_bytes,
-                              SubscriberFile::kRowsOffset + 2ULL * kMaxSeats * row_bytes);
-      !made)
-    return made;
-  auto& words = file_.words<SubscriberFile>();
-  words.shape.write({.max_borrowed = options_.max_borrowed,
-                     .may_lose = options_.may_lose ? 1U : 0U,
-                     .depth = options_.depth,
-                     .row_bytes = row_bytes});
-  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
-  // relaxed: linking the file hands it on.
-  words.rows.store(row_used_.size(), std::memory_order_relaxed);
+  if (auto made = create_file(row_offset(1), row_offset(2ULL * kMaxSeats)); !made) return made;
+  file_.words<SubscriberFile>().shape.write(
+      {.max_borrowed = options_.max_borrowed,
+       .may_lose = options_.may_lose ? 1U : 0U,
+       .depth = options_.depth,
+       .row_bytes = BroadcastRow::bytes(options_.max_borrowed)});
+  count_rows();
   if (auto joined = file_.join(); !joined) return joined;
   look_at_publishers();
   return pending_failure_;
 }
 
-BroadcastRow* SubscriberPort::row(std::uint64_t index) const noexcept {
-  return file_.region().at<BroadcastRow>(SubscriberFile::kRowsOffset +
-                                         index * BroadcastRow::bytes(options_.max_borrowed));
+/// The rows that the file has room for now exist.
+void SubscriberPort::count_rows() noexcept {
+  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) /
+                   BroadcastRow::bytes(options_.max_borrowed));
+  // release: pairs with the acquire in the publishers' search for their row.
+  file_.words<SubscriberFile>().rows.store(row_used_.size(), std::memory_order_release);
 }
 
 void SubscriberPort::look_at_publishers() noexcept {
@@ -122,14 +119,8 @@ Result<std::uint64_t> SubscriberPort::free_row() {
   const auto unused = std::find(row_used_.begin(), row_used_.end(), false);
   const auto rows = static_cast<std::uint64_t>(unused - row_used_.begin());
   if (unused != row_used_.end()) return rows;
-  const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
-  if (auto grown = file_.shared().grow_to(SubscriberFile::kRowsOffset + (rows + 1) * row_bytes);
-      !grown) {
-    return grown.failure();
-  }
-  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
-  // release: pairs with the acquire in the publishers' search for their row.
-  file_.words<SubscriberFile>().rows.store(row_used_.size(), std::memory_order_release);
+  if (auto grown = file_.shared().grow_to(row_offset(rows + 1)); !grown) return grown.failure();
+  count_rows();
   return rows;
 }
 
@@ -233,10 +224,6 @@ bool SubscriberPort::is_ready() noexcept {
   if (is_forked()) return false;
   if (peers_.has_news()) look_at_publishers();
   return has_samples() || pending_failure_.code != Errc::ok;
-}
-
-void SubscriberPort::look() noexcept {
-  if (!is_forked()) look_at_publishers();
 }
 
 }  // namespace sluice

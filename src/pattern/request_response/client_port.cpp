@@ -47,11 +47,7 @@ Result<void> ClientPort::open() {
   const std::uint64_t reserved = heap_offset + kReservedServers * 2 * shape_.bytes() +
                                  SlotPool::reserved_bytes(request_, requests) +
                                  (std::uint64_t{1} << 20);
-  if (auto made =
-          file_.create(service(), kClientKind, service().port_mode(), heap_offset + 1024, reserved);
-      !made) {
-    return made;
-  }
+  if (auto made = create_file(heap_offset + 1024, reserved); !made) return made;
   auto& words = file_.words<ClientFile>();
   words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
   wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);

@@ -57,11 +57,9 @@ Result<ServerPort*> ServerPort::create(const Node& node, const ServiceDescriptio
 
 Result<void> ServerPort::open() {
   const std::uint64_t heap_offset = sizeof(ServerFile);
-  if (auto made = file_.create(service(), kServerKind, service().port_mode(), heap_offset + 1024,
-                               reserved_bytes(heap_offset, response_, options_));
-      !made) {
+  if (auto made = create_file(heap_offset + 1024, reserved_bytes(heap_offset, response_, options_));
+      !made)
     return made;
-  }
   auto& words = file_.words<ServerFile>();
   words.shape.write({.depth = options_.depth, .unused = 0});
   auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, response_);

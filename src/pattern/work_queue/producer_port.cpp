@@ -76,11 +76,7 @@ Result<void> ProducerPort::open(const PayloadLayout& payload) {
   const std::uint64_t reserved =
       std::max(kLeastReservedBytes,
                ProducerFile::kHeapOffset + SlotPool::reserved_bytes(payload, most_slots_));
-  if (auto made = file_.create(service(), kProducerKind, service().port_mode(),
-                               ProducerFile::kHeapOffset + 1024, reserved);
-      !made) {
-    return made;
-  }
+  if (auto made = create_file(ProducerFile::kHeapOffset + 1024, reserved); !made) return made;
   auto pool = SlotPool::create(file_.shared(), file_.words<ProducerFile>().table,
                                ProducerFile::kHeapOffset, payload);
   if (!pool) return pool.failure();

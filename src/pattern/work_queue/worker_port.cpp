@@ -34,12 +34,8 @@ Result<WorkerPort*> WorkerPort::create(const Node& node, const ServiceDescriptio
 }
 
 Result<void> WorkerPort::open() {
-  // The shared mode: others must be able to lock the file when this worker is dead, for its jobs.
-  if (auto made =
-          file_.create(service(), kWorkerKind, service().shared_mode(), sizeof(WorkerFile), 0);
-      !made) {
-    return made;
-  }
+  // Shared: others must be able to lock the file when this worker is dead, for its jobs.
+  if (auto made = create_shared_file(sizeof(WorkerFile)); !made) return made;
   if (auto joined = file_.join(); !joined) return joined;
   look();
   return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);

@@ -17,9 +17,7 @@ namespace sluice {
 /// Thread safety: one thread at a time; different listeners are independent.
 class Listener : public WaitablePortOwner<ListenerPort> {
  public:
-  /// Joins `service`, or creates it; notifiers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
-  /// listeners), no_memory, no_address_space, no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it; notifiers may come later. Errors: see `PortOwner`.
   explicit Listener(const Node& node, std::string_view service)
       : Listener(create(node, service).value()) {}
   /// The same without exceptions.

@@ -32,7 +32,6 @@ class ListenerPort final : public WaitableHandleOwner {
       fail_forked();
       return {};
     }
-    has_no_descriptor_ = false;
     EventSet events = take();
     if (events.empty() && settle_descriptor()) [[unlikely]]
       events = take();
@@ -50,13 +49,11 @@ class ListenerPort final : public WaitableHandleOwner {
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd() noexcept {
     const int fd = descriptor_of(*this);
-    has_no_descriptor_ = fd < 0;
+    if (fd < 0) seen_generation_ = 0;  // the next call looks, and says whether that fails
     return fd;
   }
 
   [[nodiscard]] std::uint32_t notifiers() noexcept;
-  /// Why the last call failed: what its look, or the last one before it, found.
-  [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
   [[nodiscard]] Mailbox& mailbox() const noexcept { return file_.words<ListenerFile>().mailbox; }
@@ -73,15 +70,14 @@ class ListenerPort final : public WaitableHandleOwner {
   void look_in_time() noexcept {
     if (next_look_.left().count() == 0) look();
   }
-  void look_at(const std::string& name, std::vector<std::uint64_t>& reported);
+  Result<void> look_at_notifiers();
+  Result<void> look_at(const std::string& name, std::vector<std::uint64_t>& reported);
   void report_death(const std::string& name, std::vector<std::uint64_t>& reported);
 
   std::uint64_t seen_generation_ = 0;
   Deadline next_look_{std::chrono::nanoseconds{0}};
   std::uint32_t notifiers_ = 0;               // of the last look
   std::vector<std::uint64_t> reported_dead_;  // dead notifiers that another user has to reap
-  Failure look_failure_;                      // why the last look saw less than there is
-  bool has_no_descriptor_ = false;            // which is why the last call failed
 };
 
 }  // namespace sluice

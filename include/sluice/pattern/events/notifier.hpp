@@ -16,9 +16,7 @@ namespace sluice {
 /// Thread safety: one thread at a time; different notifiers are independent.
 class Notifier : public PortOwner<NotifierPort> {
  public:
-  /// Joins `service`, or creates it; listeners may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
-  /// notifiers), no_memory, no_address_space, no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it; listeners may come later. Errors: see `PortOwner`.
   explicit Notifier(const Node& node, std::string_view service, const NotifierOptions& options = {})
       : Notifier(create(node, service, options).value()) {}
   /// The same without exceptions.

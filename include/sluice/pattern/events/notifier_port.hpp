@@ -42,8 +42,6 @@ class NotifierPort final : public HandleOwner {
   }
 
   [[nodiscard]] std::uint32_t listeners() noexcept;
-  /// Why the last call failed: what its look, or the last one before it, found.
-  [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
   struct Listener : Peer {
@@ -52,11 +50,11 @@ class NotifierPort final : public HandleOwner {
 
   /// Sends `on_leave`, then leaves.
   void before_end() noexcept override;
-  void look() noexcept;
+  void look() noexcept { note(look_at_listeners().failure()); }
+  Result<void> look_at_listeners();
 
   NotifierOptions options_;
   Peers<Listener> peers_;
-  Failure look_failure_;  // why a listener was not reached; of the last look
 };
 
 }  // namespace sluice

@@ -34,10 +34,7 @@ class Publisher : public PortOwner<PublisherPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, delivery_mismatch,
-  /// version_mismatch, corrupted, too_many_ports (1024 publishers), no_memory, no_address_space,
-  /// no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it. Errors: see `PortOwner`; delivery_mismatch.
   explicit Publisher(const Node& node, std::string_view service,
                      const PublisherOptions& options = {})
       : Publisher(create(node, service, options).value()) {}

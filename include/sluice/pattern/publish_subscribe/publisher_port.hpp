@@ -15,9 +15,7 @@
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/queue/broadcast_index_queue.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>

@@ -9,7 +9,6 @@
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
@@ -26,8 +25,7 @@ class Reader : public WaitablePortOwner<SubscriberPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it; a writer may come later. System calls. Errors (thrown as
-  /// `Error`): as for `Subscriber`.
+  /// Joins `service`, or creates it; a writer may come later. Errors: see `PortOwner`.
   explicit Reader(const Node& node, std::string_view service, const ReaderOptions& options = {})
       : Reader(create(node, service, options).value()) {}
   /// The same without exceptions.

@@ -10,7 +10,6 @@
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
@@ -21,10 +20,7 @@ class Subscriber : public WaitablePortOwner<SubscriberPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it; publishers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 subscribers), no_memory, no_address_space, no_permission,
-  /// forked, timed_out, system.
+  /// Joins `service`, or creates it; publishers may come later. Errors: see `PortOwner`.
   explicit Subscriber(const Node& node, std::string_view service,
                       const SubscriberOptions& options = {})
       : Subscriber(create(node, service, options).value()) {}

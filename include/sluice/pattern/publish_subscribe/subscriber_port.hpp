@@ -13,9 +13,7 @@
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/sample.hpp>
 #include <sluice/queue/broadcast_index_queue.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -65,7 +63,9 @@ class SubscriberPort final : public WaitableHandleOwner {
   [[nodiscard]] bool is_updated() noexcept {
     return is_ready() || (settle_descriptor() && is_ready());
   }
-  void look() noexcept override;
+  void look() noexcept override {
+    if (!is_forked()) look_at_publishers();
+  }
 
   [[nodiscard]] std::uint64_t lost() const noexcept;
   [[nodiscard]] std::uint32_t publishers() noexcept;
@@ -88,7 +88,13 @@ class SubscriberPort final : public WaitableHandleOwner {
   Result<void> connect(Publisher& publisher);
   void start(Publisher& publisher) noexcept;
   Result<std::uint64_t> free_row();
-  [[nodiscard]] BroadcastRow* row(std::uint64_t index) const noexcept;
+  void count_rows() noexcept;
+  [[nodiscard]] std::uint64_t row_offset(std::uint64_t index) const noexcept {
+    return SubscriberFile::kRowsOffset + index * BroadcastRow::bytes(options_.max_borrowed);
+  }
+  [[nodiscard]] BroadcastRow* row(std::uint64_t index) const noexcept {
+    return file_.region().at<BroadcastRow>(row_offset(index));
+  }
 
   /// The next sample for `cell`, which is also the number of the claim. With Want::current: the
   /// newest sample of the publisher that had something new last, even if it was taken before.

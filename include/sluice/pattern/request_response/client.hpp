@@ -33,10 +33,7 @@ class Client : public PortOwner<ClientPort> {
   static_assert(require_message<R>());
 
  public:
-  /// Joins `service`, or creates it; servers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 clients), no_memory, no_address_space, no_permission, forked,
-  /// timed_out, system.
+  /// Joins `service`, or creates it; servers may come later. Errors: see `PortOwner`.
   explicit Client(const Node& node, std::string_view service, const ClientOptions& options = {})
       : Client(create(node, service, options).value()) {}
   /// The same without exceptions.

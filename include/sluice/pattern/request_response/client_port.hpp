@@ -21,10 +21,7 @@
 #include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/pattern/request_response/server_peer.hpp>
 #include <sluice/pattern/sample.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 namespace sluice {

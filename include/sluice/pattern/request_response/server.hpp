@@ -10,7 +10,6 @@
 #include <sluice/pattern/request_response/server_port.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
@@ -27,10 +26,7 @@ class Server : public WaitablePortOwner<ServerPort> {
   static_assert(require_message<R>());
 
  public:
-  /// Joins `service`, or creates it; clients may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 servers), no_memory, no_address_space, no_permission, forked,
-  /// timed_out, system.
+  /// Joins `service`, or creates it; clients may come later. Errors: see `PortOwner`.
   explicit Server(const Node& node, std::string_view service, const ServerOptions& options = {})
       : Server(create(node, service, options).value()) {}
   /// The same without exceptions.

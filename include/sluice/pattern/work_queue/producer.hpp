@@ -43,10 +43,8 @@ class Producer : public PortOwner<ProducerPort> {
   static_assert(require_message<T>());
 
  public:
-  /// Joins `service`, or creates it. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options (also another `depth` than the
-  /// service has), type_mismatch, version_mismatch, corrupted, too_many_ports (1024 producers),
-  /// no_memory, no_address_space, no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it. Errors: see `PortOwner`; invalid_options also for another
+  /// `depth` than the service has.
   explicit Producer(const Node& node, std::string_view service, const ProducerOptions& options = {})
       : Producer(create(node, service, options).value()) {}
   /// The same without exceptions.

@@ -18,8 +18,6 @@
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
-#include <sluice/reflect/schema.hpp>
-#include <string_view>
 #include <vector>
 
 namespace sluice {

@@ -21,10 +21,7 @@ class Worker : public WaitablePortOwner<WorkerPort> {
   static_assert(require_message<T>());
 
  public:
-  /// Joins `service`, or creates it; producers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 workers), no_memory, no_address_space, no_permission, forked,
-  /// timed_out, system.
+  /// Joins `service`, or creates it; producers may come later. Errors: see `PortOwner`.
   explicit Worker(const Node& node, std::string_view service, const WorkerOptions& options = {})
       : Worker(create(node, service, options).value()) {}
   /// The same without exceptions.

@@ -19,9 +19,7 @@
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace sluice {
