@@ -54,7 +54,10 @@ Result<void> ListenerPort::look_at_notifiers() {
   Result<void> looked;
   for (const std::string& name : *names) {
     if (!seat_in(name, kNotifierKind)) continue;
-    if (auto seen = look_at(name, reported); !seen) looked = std::move(seen);
+    const auto living = open_living(directory(), board(), name);
+    if (living) ++notifiers_;
+    if (living.error() == Errc::not_found) report_death(name, reported);
+    if (is_own_failure(living.error())) looked = living.failure();
   }
   reported_dead_ = std::move(reported);
   seen_generation_ = generation;
@@ -63,18 +66,6 @@ Result<void> ListenerPort::look_at_notifiers() {
 
 void ListenerPort::look() noexcept {
   if (!is_forked()) note(look_at_notifiers().failure());
-}
-
-Result<void> ListenerPort::look_at(const std::string& name, std::vector<std::uint64_t>& reported) {
-  const auto living = open_living(directory(), board(), name);
-  if (living) {
-    ++notifiers_;
-  } else if (living.error() == Errc::not_found) {
-    report_death(name, reported);
-  } else if (is_own_failure(living.error())) {
-    return living.failure();
-  }
-  return {};
 }
 
 /// A dead notifier that was not removed: somebody else is about to, and tells everybody, unless it

@@ -18,15 +18,6 @@ constexpr std::uint64_t kReservedSubscribers = 64;
 constexpr std::uint64_t kUsualClaims = 5;
 constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
-Result<void> check(const PublisherOptions& options) {
-  return require(
-      {{"PublisherOptions::history", options.history, 0, kMaxDepth},
-       {"PublisherOptions::depth", options.depth, 1, kMaxDepth},
-       {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
-       {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
-       {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
-}
-
 const char* to_string(std::uint32_t delivery) {
   return delivery == 0 ? "Delivery::latest" : "Delivery::lossless";
 }
@@ -50,7 +41,13 @@ PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayo
 Result<PublisherPort*> PublisherPort::create(const Node& node, const ServiceDescription& service,
                                              const PayloadLayout& payload,
                                              const PublisherOptions& options) {
-  return open_port<PublisherPort>(node, service, check(options), payload, options);
+  const auto checked =
+      require({{"PublisherOptions::history", options.history, 0, kMaxDepth},
+               {"PublisherOptions::depth", options.depth, 1, kMaxDepth},
+               {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
+               {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
+               {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
+  return open_port<PublisherPort>(node, service, checked, payload, options);
 }
 
 Result<void> PublisherPort::open() {

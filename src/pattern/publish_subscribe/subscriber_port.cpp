@@ -8,11 +8,6 @@
 namespace sluice {
 namespace {
 
-Result<void> check(const SubscriberOptions& options) {
-  return require({{"SubscriberOptions::depth", options.depth, 1, UINT32_MAX},
-                  {"SubscriberOptions::max_borrowed", options.max_borrowed, 1, kMaxHandles}});
-}
-
 /// Whether everything that a publisher's file says of itself lies inside it.
 Result<void> check(const SharedFile& file, const PublisherShape& shape) {
   const auto broken = [&](const std::string& what) {
@@ -48,7 +43,10 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDe
                                                const PayloadLayout& payload,
                                                const SubscriberOptions& options,
                                                bool keeps_current) {
-  return open_port<SubscriberPort>(node, service, check(options), payload, options, keeps_current);
+  const auto checked =
+      require({{"SubscriberOptions::depth", options.depth, 1, UINT32_MAX},
+               {"SubscriberOptions::max_borrowed", options.max_borrowed, 1, kMaxHandles}});
+  return open_port<SubscriberPort>(node, service, checked, payload, options, keeps_current);
 }
 
 Result<void> SubscriberPort::open() {

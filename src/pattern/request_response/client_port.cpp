@@ -9,12 +9,6 @@ namespace {
 /// Address space is reserved for so many servers at once.
 constexpr std::uint64_t kReservedServers = 2ULL * kMaxSeats;
 
-Result<void> check(const ClientOptions& options) {
-  return require({{"ClientOptions::max_pending", options.max_pending, 1, kMaxExchanges},
-                  {"ClientOptions::max_borrowed", options.max_borrowed, 1, kMaxExchanges},
-                  {"ClientOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
-}
-
 }  // namespace
 
 const PortKind kClientKind{"client", FileKind::client};
@@ -38,7 +32,11 @@ ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& re
 Result<ClientPort*> ClientPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ClientOptions& options) {
-  return open_port<ClientPort>(node, service, check(options), request, response, options);
+  const auto checked =
+      require({{"ClientOptions::max_pending", options.max_pending, 1, kMaxExchanges},
+               {"ClientOptions::max_borrowed", options.max_borrowed, 1, kMaxExchanges},
+               {"ClientOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
+  return open_port<ClientPort>(node, service, checked, request, response, options);
 }
 
 Result<void> ClientPort::open() {

@@ -25,13 +25,6 @@ std::uint64_t reserved_bytes(std::uint64_t heap_offset, const PayloadLayout& res
   return std::clamp(wanted, kLeastReservedBytes, kMaxReservedBytes);
 }
 
-Result<void> check(const ServerOptions& options) {
-  return require({{"ServerOptions::max_requests", options.max_requests, 1, kMaxExchanges},
-                  {"ServerOptions::max_loans", options.max_loans, 1, kMaxExchanges},
-                  {"ServerOptions::depth", options.depth, 1, kMaxResponseDepth},
-                  {"ServerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
-}
-
 }  // namespace
 
 const PortKind kServerKind{"server", FileKind::server};
@@ -52,7 +45,12 @@ ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& re
 Result<ServerPort*> ServerPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ServerOptions& options) {
-  return open_port<ServerPort>(node, service, check(options), request, response, options);
+  const auto checked =
+      require({{"ServerOptions::max_requests", options.max_requests, 1, kMaxExchanges},
+               {"ServerOptions::max_loans", options.max_loans, 1, kMaxExchanges},
+               {"ServerOptions::depth", options.depth, 1, kMaxResponseDepth},
+               {"ServerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
+  return open_port<ServerPort>(node, service, checked, request, response, options);
 }
 
 Result<void> ServerPort::open() {

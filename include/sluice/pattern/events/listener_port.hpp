@@ -71,7 +71,6 @@ class ListenerPort final : public WaitableHandleOwner {
     if (next_look_.left().count() == 0) look();
   }
   Result<void> look_at_notifiers();
-  Result<void> look_at(const std::string& name, std::vector<std::uint64_t>& reported);
   void report_death(const std::string& name, std::vector<std::uint64_t>& reported);
 
   std::uint64_t seen_generation_ = 0;

@@ -77,8 +77,7 @@ class PublisherPort final : public HandleOwner {
   /// … and that one is in the slot of `cell` now.
   void set_built(Cell cell) noexcept { pool_.set_built(slots_[cell]); }
 
-  /// Publishes what `cell` holds; returns the sequence number. Wait-free; a system call only if
-  /// somebody sleeps.
+  /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       abort_with("publish of a loan in a forked child; make a publisher of its own");
