@@ -238,10 +238,11 @@ Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
         };
         (void)sleep_unless(may_go_on, left);
       });
-  if (loaned.error != Errc::timed_out) return loaned;
-  return {.error = fail(
-              Errc::timed_out,
-              format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)))};
+  if (loaned.error == Errc::timed_out) {
+    fail(Errc::timed_out,
+         format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)));
+  }
+  return loaned;
 }
 
 /// Gives a slice its size.

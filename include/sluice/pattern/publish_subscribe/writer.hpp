@@ -37,7 +37,7 @@ class Writer : private Publisher<T> {
   using Publisher<T>::loan;
   /// Makes a loan of this writer the newest value; returns how many there were before it.
   /// Wait-free; a system call only if a reader sleeps. Aborts as `Publisher::publish`.
-  std::uint64_t write(Loan<T>&& loan) noexcept { return this->publish(std::move(loan)); }
+  std::uint64_t write(Loan<T>&& value) noexcept { return this->publish(std::move(value)); }
   /// The same for a copy of `value`. Errors: as for `Publisher::loan`.
   Published write(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
     return this->publish(value);
