@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sluice/core/format.hpp>
-#include <sluice/pattern/port.hpp>
+#include <sluice/pattern/handle_owner.hpp>
 
 namespace sluice {
 
@@ -10,8 +10,9 @@ Errc Port::fail(Errc code, std::string_view why) noexcept {
 }
 
 Errc Port::fail_forked() noexcept {
-  failure_ = {Errc::forked,
-              format("this {} belongs to the parent process; make one of the child's own", kind_)};
+  failure_ = {
+      Errc::forked,
+      format("this {} belongs to the parent process; make one of the child's own", kind_.name)};
   return Errc::forked;
 }
 
@@ -31,6 +32,11 @@ int Port::descriptor_of(Waitable& waitable) noexcept {
   const auto fd = waitable.descriptor();
   if (!fd) fail(fd.failure());
   return fd ? *fd : -1;
+}
+
+Errc HandleOwner::fail_too_many(Errc code, std::uint32_t count, std::string_view cure,
+                                std::string_view option) noexcept {
+  return fail(code, format("all {} {}, or raise {}", count, cure, option));
 }
 
 Failure in_service(std::string_view service, const Failure& failure) {

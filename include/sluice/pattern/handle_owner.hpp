@@ -4,11 +4,13 @@
 // thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <sluice/core/handle_cells.hpp>
-#include <sluice/core/index.hpp>
+#include <sluice/pattern/handle.hpp>
 #include <sluice/pattern/port.hpp>
+#include <string_view>
 #include <utility>
 
 namespace sluice {
@@ -20,24 +22,48 @@ class HandleOwner : public Port {
   void drop(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return;
-    if (cells_.give_back(cell)) delete this;
+    if (cells_.give_back(cell)) end();
+  }
+  /// A loan that is not used.
+  void give_back(const Loaned& loaned) noexcept { drop(loaned.cell); }
+  /// What was read.
+  void give_back(const Borrowed& borrowed) noexcept {
+    if (is_forked()) [[unlikely]]
+      return;  // the parent's
+    // release: pairs with the acquire of the owner that looks for free slots; the payload was read
+    // before.
+    borrowed.claim->store(0, std::memory_order_release);
+    drop(borrowed.cell);
   }
 
   /// The port is gone; its handles may live on.
   void close() noexcept {
     before_close();
     if (is_forked()) return;  // the parent's: left as it is
-    if (cells_.close()) delete this;
+    if (cells_.close()) end();
   }
 
  protected:
-  HandleOwner(const char* kind, std::unique_ptr<Service> service, std::uint32_t handles)
+  HandleOwner(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles = 0)
       : Port(kind, std::move(service)), cells_(handles) {}
   virtual ~HandleOwner() = default;
   /// On the port's thread, in a forked child too.
   virtual void before_close() noexcept {}
+  /// Before all else is gone. Not of a port that could not be opened.
+  virtual void before_end() noexcept { file_.leave(); }
+
+  /// There is no cell for one more handle. `cure` ends in what to do before the option is raised:
+  /// "loans are held; publish or drop one".
+  Errc fail_too_many(Errc code, std::uint32_t count, std::string_view cure,
+                     std::string_view option) noexcept;
 
   HandleCells cells_;
+
+ private:
+  void end() noexcept {
+    before_end();
+    delete this;
+  }
 };
 
 /// One that can be waited for: it is filled by others, which ring the service's doorbell.

@@ -9,6 +9,9 @@
 #include <sluice/memory/container_words.hpp>
 #include <sluice/memory/slot_pool.hpp>
 #include <sluice/reflect/schema.hpp>
+#include <sluice/service/service.hpp>
+#include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace sluice {
@@ -52,6 +55,15 @@ template <typename T>
   } else {
     return schema_of<T>();
   }
+}
+
+/// The service `name` of payloads, or requests, of type `T`, and responses of type `R`.
+template <typename T, typename R = void>
+[[nodiscard]] ServiceDescription service_of(Pattern pattern, std::string_view name) {
+  ServiceDescription service{
+      .pattern = pattern, .name = std::string(name), .schema = port_schema<T>()};
+  if constexpr (!std::is_void_v<R>) service.response = port_schema<R>();
+  return service;
 }
 
 /// How payloads of type `T` lie in slots. `heap_bytes` is address space for what is not in the

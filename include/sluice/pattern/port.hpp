@@ -15,7 +15,7 @@
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/service/node.hpp>
-#include <sluice/service/service.hpp>
+#include <sluice/service/port_file.hpp>
 #include <sluice/wait/waitable.hpp>
 #include <string>
 #include <string_view>
@@ -36,10 +36,10 @@ class Port {
   [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
   /// Why the last call failed.
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
+  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
 
  protected:
-  /// `kind`: "publisher", for messages.
-  Port(const char* kind, std::unique_ptr<Service> service) noexcept
+  Port(const PortKind& kind, std::unique_ptr<Service> service) noexcept
       : kind_(kind), fork_generation_(fork_generation()), service_(std::move(service)) {}
   ~Port() = default;
 
@@ -48,6 +48,14 @@ class Port {
   /// The service's board, and the directory that its sleepers' pipes are in.
   [[nodiscard]] Board& board() const noexcept { return service_->board(); }
   [[nodiscard]] const Directory& directory() const noexcept { return service_->directory(); }
+
+  /// Makes the port's file, as `PortFile::create` says; the other one is written by others, too.
+  [[nodiscard]] Result<void> create_file(std::uint64_t bytes, std::uint64_t reserved_bytes) {
+    return file_.create(service(), kind_, service().port_mode(), bytes, reserved_bytes);
+  }
+  [[nodiscard]] Result<void> create_shared_file(std::uint64_t bytes) {
+    return file_.create(service(), kind_, service().shared_mode(), bytes, 0);
+  }
 
   /// Notes why the call under way fails, with the service's name before it. Allocates.
   Errc fail(Errc code, std::string_view why) noexcept;
@@ -72,20 +80,24 @@ class Port {
   }
 
  private:
-  const char* kind_;
+  const PortKind& kind_;
   std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;
   Failure failure_;
+
+ protected:
+  PortFile file_;
 };
 
-/// Calls `take()` until its result holds a payload or an error, and `sleep(left)` in between; after
-/// `timeout`, the error is timed_out.
+/// Calls `take()` until its result holds a payload or an error other than would_block, and
+/// `sleep(left)` in between; after `timeout`, the error is timed_out.
 template <typename Take, typename Sleep>
 [[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
   const Deadline deadline(timeout);
   for (;;) {
     auto taken = take();
-    if (taken.payload != nullptr || taken.error != Errc::ok) return taken;
+    if (taken.payload != nullptr) return taken;
+    if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
     const auto left = deadline.left();
     if (left.count() == 0) {
       taken.error = Errc::timed_out;
@@ -96,6 +108,10 @@ template <typename Take, typename Sleep>
 }
 
 /// What the user holds of a port, which ends with it: `port->close()`. Move-only.
+///
+/// Every constructor joins the service, or creates it. Errors (thrown as `Error`): invalid_name,
+/// invalid_options, type_mismatch, version_mismatch, corrupted, too_many_ports (1024 of its kind),
+/// no_memory, no_address_space, no_permission, forked, timed_out, system. System calls.
 template <typename P>
 class PortOwner {
  public:
@@ -114,6 +130,12 @@ class PortOwner {
 
  protected:
   explicit PortOwner(P* port) noexcept : port_(port) {}
+  /// What `Owner::create` returns for the port that was made, or not.
+  template <typename Owner>
+  [[nodiscard]] static Result<Owner> own(const Result<P*>& port) {
+    if (!port) return port.failure();
+    return Owner(*port);
+  }
 
   P* port_;
 
@@ -123,8 +145,45 @@ class PortOwner {
   }
 };
 
+/// The same for a port that can be waited for.
+template <typename P>
+class WaitablePortOwner : public PortOwner<P> {
+ public:
+  /// A descriptor that can be read when there may be something to receive: for epoll, Qt, asio. The
+  /// port's own; it is closed with it. Only wait for it; what makes it readable is taken out by the
+  /// `receive` (`latest`, `read`, `updated`) that finds nothing, so call it until it does:
+  ///
+  ///     while (auto sample = subscriber.receive()) use(*sample);
+  ///
+  /// Such a call then makes a few system calls, and every 100 ms the descriptor can be read even
+  /// though nothing came, so that the dead are noticed. Not while all handles that the port may
+  /// have (`max_borrowed`, …) are held: then it stays readable. -1 where there was a failure
+  /// (`last_failure()`): forked, no_memory, no_permission, system.
+  [[nodiscard]] int fd() noexcept { return this->port_->fd(); }
+
+  /// For `WaitSet`.
+  [[nodiscard]] Waitable& waitable() noexcept { return *this->port_; }
+
+ protected:
+  using PortOwner<P>::PortOwner;
+};
+
 /// `failure`, with the service's name before it.
 [[nodiscard]] Failure in_service(std::string_view service, const Failure& failure);
+
+/// Makes a port of class `P` in the service of `description`: `P(service, arguments…)`, then
+/// `open()`; unless `checked`, what its options were found to be, is a failure. Failures name the
+/// service.
+template <typename P, typename... Arguments>
+[[nodiscard]] Result<P*> open_port(const Node& node, const ServiceDescription& description,
+                                   const Result<void>& checked, const Arguments&... arguments) {
+  if (!checked) return in_service(description.name, checked.failure());
+  auto joined = Service::join(node.state(), description);
+  if (!joined) return joined.failure();
+  auto port = std::make_unique<P>(std::move(*joined), arguments...);
+  if (auto opened = port->open(); !opened) return in_service(description.name, opened.failure());
+  return port.release();
+}
 
 /// A value, and what an option may be.
 struct OptionRange {

@@ -9,24 +9,15 @@ namespace sluice {
 const PortKind kListenerKind{"listener", FileKind::listener};
 
 Result<ListenerPort*> ListenerPort::create(const Node& node, std::string_view service) {
-  auto joined = Service::join(
-      node.state(), {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
-  if (!joined) return joined.failure();
-  std::unique_ptr<ListenerPort> port(new ListenerPort(std::move(*joined)));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<ListenerPort>(
+      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, {});
 }
 
 Result<void> ListenerPort::open() {
-  // The shared mode: notifiers write the mailbox.
-  if (auto made =
-          file_.create(service(), kListenerKind, service().shared_mode(), sizeof(ListenerFile), 0);
-      !made) {
-    return made;
-  }
+  // Shared: notifiers write the mailbox.
+  if (auto made = create_shared_file(sizeof(ListenerFile)); !made) return made;
   if (auto joined = file_.join(); !joined) return joined;
-  look();
-  return look_failure_.code == Errc::ok ? Result<void>() : Result<void>(look_failure_);
+  return look_at_notifiers();
 }
 
 EventSet ListenerPort::wait(std::chrono::nanoseconds timeout) noexcept {
@@ -51,36 +42,30 @@ bool ListenerPort::is_ready() noexcept {
   return mailbox().has_any();
 }
 
-/// Which notifiers are there, and which died. System calls.
-void ListenerPort::look() noexcept {
-  if (is_forked()) return;
+/// Which notifiers are there, and which died. System calls. Fails where it saw less than there is.
+Result<void> ListenerPort::look_at_notifiers() {
   // Before the look: a change during it is looked at again.
   const std::uint64_t generation = board().generation_now();
   next_look_ = Deadline(kLongestSleep);
-  look_failure_ = {};
   const auto names = list(directory());
-  if (!names) {
-    look_failure_ = names.failure();
-    return;
-  }
+  if (!names) return names.failure();
   notifiers_ = 0;
   std::vector<std::uint64_t> reported;
+  Result<void> looked;
   for (const std::string& name : *names) {
-    if (seat_in(name, kNotifierKind)) look_at(name, reported);
+    if (!seat_in(name, kNotifierKind)) continue;
+    const auto living = open_living(directory(), board(), name);
+    if (living) ++notifiers_;
+    if (living.error() == Errc::not_found) report_death(name, reported);
+    if (is_own_failure(living.error())) looked = living.failure();
   }
   reported_dead_ = std::move(reported);
   seen_generation_ = generation;
+  return looked;
 }
 
-void ListenerPort::look_at(const std::string& name, std::vector<std::uint64_t>& reported) {
-  const auto living = open_living(directory(), board(), name);
-  if (living) {
-    ++notifiers_;
-  } else if (living.error() == Errc::not_found) {
-    report_death(name, reported);
-  } else if (is_own_failure(living.error())) {
-    look_failure_ = living.failure();
-  }
+void ListenerPort::look() noexcept {
+  if (!is_forked()) note(look_at_notifiers().failure());
 }
 
 /// A dead notifier that was not removed: somebody else is about to, and tells everybody, unless it
@@ -100,14 +85,8 @@ std::uint32_t ListenerPort::notifiers() noexcept {
     fail_forked();
     return 0;
   }
-  has_no_descriptor_ = false;
   look();
   return notifiers_;
-}
-
-const Failure& ListenerPort::last_failure() noexcept {
-  if (!is_forked() && !has_no_descriptor_) note(look_failure_);
-  return Port::last_failure();
 }
 
 }  // namespace sluice

@@ -11,17 +11,6 @@ std::uint32_t word_of(std::optional<EventId> event) noexcept {
   return event ? event->value + 1U : 0U;
 }
 
-/// Maps the mailbox in the file `name`, writable. not_found: its owner is dead.
-Result<SharedFile> open_mailbox(const Directory& service, const std::string& name) {
-  auto file = open_file(service, name, true);
-  if (!file) return file.failure();
-  if (!is_locked(*file)) {
-    return Failure{Errc::not_found, "the owner of " + service.path_of(name) + " is dead"};
-  }
-  return SharedFile::adopt(std::move(*file), service.path_of(name), FileKind::listener,
-                           sizeof(ListenerFile), Region::Access::read_write);
-}
-
 /// Tells every listener of the service that the notifier with the file `name` is dead, if it wanted
 /// that. Doing it again does no harm. False: a listener could not be told; try again later. System
 /// calls.
@@ -34,11 +23,10 @@ bool announce_death(const Directory& service, const std::string& name) {
   if (!names) return false;
   for (const std::string& listener : *names) {
     if (!seat_in(listener, kListenerKind)) continue;
-    const auto file = open_mailbox(service, listener);
-    if (!file) {
-      if (is_own_failure(file.error())) return false;
-      continue;
-    }
+    const auto file = SharedFile::open(service, listener, FileKind::listener, sizeof(ListenerFile),
+                                       Region::Access::read_write);
+    if (is_own_failure(file.error())) return false;
+    if (!file || !is_locked(file->file())) continue;  // no good, or its owner is dead
     Mailbox& mailbox = file->region().at<ListenerFile>(0)->mailbox;
     mailbox.put(*event);
     // seq_cst: pairs with the fence in `Doorbell::arm`.
@@ -59,47 +47,36 @@ std::optional<std::uint8_t> event_of_death(const SharedFile& dead) noexcept {
 }
 
 NotifierPort::NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options)
-    : Port("notifier", std::move(service)),
+    : HandleOwner(kNotifierKind, std::move(service)),
       options_(options),
       peers_(this->service(), {kListenerKind, sizeof(ListenerFile), Region::Access::read_write}) {}
 
-NotifierPort::~NotifierPort() {
+void NotifierPort::before_end() noexcept {
   // Before the file goes: killed in between, it is found dead, and that is told.
-  if (file_.has_joined() && options_.on_leave) notify(*options_.on_leave);
+  if (options_.on_leave) notify(*options_.on_leave);
   file_.leave();
 }
 
 Result<NotifierPort*> NotifierPort::create(const Node& node, std::string_view service,
                                            const NotifierOptions& options) {
-  auto joined = Service::join(
-      node.state(), {.pattern = Pattern::event, .name = std::string(service), .schema = {}});
-  if (!joined) return joined.failure();
-  std::unique_ptr<NotifierPort> port(new NotifierPort(std::move(*joined), options));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<NotifierPort>(
+      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, {}, options);
 }
 
 Result<void> NotifierPort::open() {
-  if (auto made =
-          file_.create(service(), kNotifierKind, service().port_mode(), sizeof(NotifierFile), 0);
-      !made) {
-    return made;
-  }
+  if (auto made = create_file(sizeof(NotifierFile), 0); !made) return made;
   file_.words<NotifierFile>().events.write({.on_join = word_of(options_.on_join),
                                             .on_leave = word_of(options_.on_leave),
                                             .on_death = word_of(options_.on_death),
                                             .unused = 0});
   if (auto joined = file_.join(); !joined) return joined;
-  look();
-  if (look_failure_.code != Errc::ok) {
-    options_.on_leave.reset();  // who never joined does not leave
-    return look_failure_;
-  }
+  if (auto looked = look_at_listeners(); !looked) return looked;
   if (options_.on_join) notify(*options_.on_join);
   return {};
 }
 
-void NotifierPort::look() noexcept {
+/// Fails where a listener cannot be reached.
+Result<void> NotifierPort::look_at_listeners() {
   const auto looked = peers_.look(
       [](Listener& listener) {
         listener.mailbox = &listener.file.region().at<ListenerFile>(0)->mailbox;
@@ -107,8 +84,8 @@ void NotifierPort::look() noexcept {
         return Result<void>();
       },
       [](Listener&, const File&) { return Result<void>(); }, [](Listener&) {});
-  look_failure_ = peers_.is_blind() ? looked.failure() : Failure{};
   peers_.drop_if([](const Listener& listener) { return listener.is_gone; });
+  return peers_.is_blind() ? looked : Result<void>();
 }
 
 std::uint32_t NotifierPort::listeners() noexcept {
@@ -118,11 +95,6 @@ std::uint32_t NotifierPort::listeners() noexcept {
   }
   look();
   return peers_.present();
-}
-
-const Failure& NotifierPort::last_failure() noexcept {
-  if (!is_forked()) note(look_failure_);
-  return Port::last_failure();
 }
 
 }  // namespace sluice

@@ -18,15 +18,6 @@ constexpr std::uint64_t kReservedSubscribers = 64;
 constexpr std::uint64_t kUsualClaims = 5;
 constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
-Result<void> check(const PublisherOptions& options) {
-  return require(
-      {{"PublisherOptions::history", options.history, 0, kMaxDepth},
-       {"PublisherOptions::depth", options.depth, 1, kMaxDepth},
-       {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
-       {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
-       {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
-}
-
 const char* to_string(std::uint32_t delivery) {
   return delivery == 0 ? "Delivery::latest" : "Delivery::lossless";
 }
@@ -39,26 +30,27 @@ constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
 
 const PortKind kPublisherKind{"publisher", FileKind::publisher};
 
-PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PublisherOptions& options)
-    : HandleOwner("publisher", std::move(service), options.max_loans),
+PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                             const PublisherOptions& options)
+    : HandleOwner(kPublisherKind, std::move(service), options.max_loans),
+      payload_(payload),
       options_(options),
       slots_(options.max_loans, kNoSlot),
       peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}) {}
 
-Result<PublisherPort*> PublisherPort::create(const Node& node, std::string_view service,
-                                             Schema schema, const PayloadLayout& payload,
+Result<PublisherPort*> PublisherPort::create(const Node& node, const ServiceDescription& service,
+                                             const PayloadLayout& payload,
                                              const PublisherOptions& options) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(node.state(), {.pattern = Pattern::publish_subscribe,
-                                             .name = std::string(service),
-                                             .schema = std::move(schema)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<PublisherPort> port(new PublisherPort(std::move(*joined), options));
-  if (auto opened = port->open(payload); !opened) return in_service(service, opened.failure());
-  return port.release();
+  const auto checked =
+      require({{"PublisherOptions::history", options.history, 0, kMaxDepth},
+               {"PublisherOptions::depth", options.depth, 1, kMaxDepth},
+               {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
+               {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
+               {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
+  return open_port<PublisherPort>(node, service, checked, payload, options);
 }
 
-Result<void> PublisherPort::open(const PayloadLayout& payload) {
+Result<void> PublisherPort::open() {
   const auto wanted = static_cast<std::uint32_t>(options_.delivery);
   const std::uint32_t decided = board().decide_delivery(wanted);
   if (decided != wanted) {
@@ -70,14 +62,10 @@ Result<void> PublisherPort::open(const PayloadLayout& payload) {
   const std::uint64_t ring_offset = whole_lines(sizeof(PublisherFile));
   const std::uint64_t help_offset = ring_offset + whole_lines(capacity * sizeof(std::uint64_t));
   const std::uint64_t heap_offset = help_offset + kMaxSeats * sizeof(BroadcastHelp);
-  const std::uint64_t slots = slots_needed(payload) + kReservedSubscribers * kUsualClaims;
+  const std::uint64_t slots = slots_needed() + kReservedSubscribers * kUsualClaims;
   const std::uint64_t reserved =
-      std::max(kLeastReservedBytes, heap_offset + SlotPool::reserved_bytes(payload, slots));
-  if (auto made = file_.create(service(), kPublisherKind, service().port_mode(), heap_offset + 1024,
-                               reserved);
-      !made) {
-    return made;
-  }
+      std::max(kLeastReservedBytes, heap_offset + SlotPool::reserved_bytes(payload_, slots));
+  if (auto made = create_file(heap_offset + 1024, reserved); !made) return made;
   auto& words = file_.words<PublisherFile>();
   words.shape.write({.capacity = capacity,
                      .delivery = wanted,
@@ -85,7 +73,7 @@ Result<void> PublisherPort::open(const PayloadLayout& payload) {
                      .unused = 0,
                      .ring_offset = ring_offset,
                      .help_offset = help_offset});
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, payload);
+  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, payload_);
   if (!pool) return pool.failure();
   pool_ = std::move(*pool);
   pool_.when_short([this] { return make_room(); });
@@ -96,7 +84,7 @@ Result<void> PublisherPort::open(const PayloadLayout& payload) {
   if (auto grown = grow(); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look();
-  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+  return pending_failure_;
 }
 
 std::uint32_t PublisherPort::depth() const noexcept {
@@ -108,34 +96,33 @@ std::uint32_t PublisherPort::ring_capacity() const noexcept {
   return is_lossless() ? std::bit_ceil(depth() + options_.max_loans) : depth();
 }
 
-std::uint32_t PublisherPort::slots_needed(const PayloadLayout& payload) const noexcept {
+std::uint32_t PublisherPort::slots_needed() const noexcept {
   std::uint64_t claims = 0;
   for (const Subscriber& subscriber : peers_) claims += subscriber.reader.claims + 1;
   const std::uint64_t most = std::max(kLeastSlack, kSlackPerClaim * claims);
   // What slices and containers take is not known, and is to come back soon.
   const std::uint64_t slack =
-      payload.shape != PayloadShape::plain
+      payload_.shape != PayloadShape::plain
           ? 1
-          : std::clamp<std::uint64_t>(kSlackBudgetBytes / SlotPool::slot_bytes(payload), 1, most);
+          : std::clamp<std::uint64_t>(kSlackBudgetBytes / SlotPool::slot_bytes(payload_), 1, most);
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(ring_capacity() + options_.max_loans + claims + slack, kMaxSlots));
 }
 
 Result<void> PublisherPort::grow() {
-  const std::uint32_t needed = slots_needed(pool_.layout());
+  const std::uint32_t needed = slots_needed();
   Result<void> added;
   while (pool_.size() < needed && added) added = pool_.add_slot();
   if (pool_.size() > writer_.slots()) writer_.add_slots(pool_.size() - writer_.slots());
   if (added) return {};
-  pending_failure_ = {added.error(),
-                      format("{} slots of {} bytes needed, {} there: {}", needed,
-                             pool_.layout().bytes, pool_.size(), added.failure().message)};
+  pending_failure_ = {added.error(), format("{} slots of {} bytes needed, {} there: {}", needed,
+                                            payload_.bytes, pool_.size(), added.failure().message)};
   return pending_failure_;
 }
 
 /// What free and retired slots hold is given up. Returns whether that was anything.
 bool PublisherPort::make_room() noexcept {
-  const bool is_dynamic = pool_.layout().shape == PayloadShape::dynamic;
+  const bool is_dynamic = payload_.shape == PayloadShape::dynamic;
   // A container may grow on another thread than the port's; that one must not touch the slots.
   if (is_dynamic && loaned_on_ != std::this_thread::get_id()) return false;
   const std::uint32_t before = writer_.free_slots();
@@ -218,7 +205,7 @@ void PublisherPort::reclaim() noexcept {
     if (peers_.has_news()) look_at_subscribers();
     return peers_.is_blind() ? nullptr : &peers_;
   });
-  if (pool_.layout().shape != PayloadShape::dynamic) return;
+  if (payload_.shape != PayloadShape::dynamic) return;
   for (const Slot slot : writer_.free_list().subspan(before)) pool_.clear(slot);
 }
 
@@ -243,23 +230,19 @@ bool PublisherPort::has_room() noexcept {
 }
 
 Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
-  const Deadline deadline(timeout);
-  for (;;) {
-    const Loaned loaned = loan();
-    if (loaned.error != Errc::would_block) return loaned;
-    const auto left = deadline.left();
-    if (left.count() == 0) {
-      return {.error = fail(Errc::timed_out,
-                            format("no room for {} ms, because a subscriber does not read on",
-                                   to_ms(timeout)))};
-    }
-    const std::uint32_t loans = cells_.held();
-    (void)sleep_unless(
-        [&] {
+  const Loaned loaned = take_or_sleep(
+      timeout, [this] { return loan(); },
+      [this](std::chrono::nanoseconds left) {
+        const auto may_go_on = [this, loans = cells_.held()] {
           return writer_.published() + loans < writer_.lap_limit(peers_) || peers_.has_news();
-        },
-        left);
+        };
+        (void)sleep_unless(may_go_on, left);
+      });
+  if (loaned.error == Errc::timed_out) {
+    fail(Errc::timed_out,
+         format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)));
   }
+  return loaned;
 }
 
 /// Gives a slice its size.
@@ -295,12 +278,6 @@ Loaned PublisherPort::refuse(Cell cell, Errc why) noexcept {
     fail(why, "no room, because a subscriber has not read on; use loan_for to wait");
   }
   return {.error = why};
-}
-
-Errc PublisherPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_loans, format("all {} loans are held; publish or drop one, or raise "
-                                           "PublisherOptions::max_loans",
-                                           cells_.count()));
 }
 
 }  // namespace sluice

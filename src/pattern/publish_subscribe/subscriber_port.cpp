@@ -8,11 +8,6 @@
 namespace sluice {
 namespace {
 
-Result<void> check(const SubscriberOptions& options) {
-  return require({{"SubscriberOptions::depth", options.depth, 1, UINT32_MAX},
-                  {"SubscriberOptions::max_borrowed", options.max_borrowed, 1, kMaxHandles}});
-}
-
 /// Whether everything that a publisher's file says of itself lies inside it.
 Result<void> check(const SharedFile& file, const PublisherShape& shape) {
   const auto broken = [&](const std::string& what) {
@@ -37,52 +32,42 @@ const PortKind kSubscriberKind{"subscriber", FileKind::subscriber};
 
 SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                                const SubscriberOptions& options, bool keeps_current)
-    : WaitableHandleOwner("subscriber", std::move(service), options.max_borrowed),
+    : WaitableHandleOwner(kSubscriberKind, std::move(service), options.max_borrowed),
       payload_(payload),
       options_(options),
       keeps_current_(keeps_current),
       peers_(this->service(), {kPublisherKind, sizeof(PublisherFile)}),
       claimed_of_(options.max_borrowed) {}
 
-Result<SubscriberPort*> SubscriberPort::create(const Node& node, std::string_view service,
-                                               Schema schema, const PayloadLayout& payload,
+Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDescription& service,
+                                               const PayloadLayout& payload,
                                                const SubscriberOptions& options,
                                                bool keeps_current) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(node.state(), {.pattern = Pattern::publish_subscribe,
-                                             .name = std::string(service),
-                                             .schema = std::move(schema)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<SubscriberPort> port(
-      new SubscriberPort(std::move(*joined), payload, options, keeps_current));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  const auto checked =
+      require({{"SubscriberOptions::depth", options.depth, 1, UINT32_MAX},
+               {"SubscriberOptions::max_borrowed", options.max_borrowed, 1, kMaxHandles}});
+  return open_port<SubscriberPort>(node, service, checked, payload, options, keeps_current);
 }
 
 Result<void> SubscriberPort::open() {
-  const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
-  if (auto made = file_.create(service(), kSubscriberKind, service().port_mode(),
-                               SubscriberFile::kRowsOffset + row_bytes,
-                               SubscriberFile::kRowsOffset + 2ULL * kMaxSeats * row_bytes);
-      !made) {
-    return made;
-  }
-  auto& words = file_.words<SubscriberFile>();
-  words.shape.write({.max_borrowed = options_.max_borrowed,
-                     .may_lose = options_.may_lose ? 1U : 0U,
-                     .depth = options_.depth,
-                     .row_bytes = row_bytes});
-  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
-  // relaxed: linking the file hands it on.
-  words.rows.store(row_used_.size(), std::memory_order_relaxed);
+  if (auto made = create_file(row_offset(1), row_offset(2ULL * kMaxSeats)); !made) return made;
+  file_.words<SubscriberFile>().shape.write(
+      {.max_borrowed = options_.max_borrowed,
+       .may_lose = options_.may_lose ? 1U : 0U,
+       .depth = options_.depth,
+       .row_bytes = BroadcastRow::bytes(options_.max_borrowed)});
+  count_rows();
   if (auto joined = file_.join(); !joined) return joined;
   look_at_publishers();
-  return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
+  return pending_failure_;
 }
 
-BroadcastRow* SubscriberPort::row(std::uint64_t index) const noexcept {
-  return file_.region().at<BroadcastRow>(SubscriberFile::kRowsOffset +
-                                         index * BroadcastRow::bytes(options_.max_borrowed));
+/// The rows that the file has room for now exist.
+void SubscriberPort::count_rows() noexcept {
+  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) /
+                   BroadcastRow::bytes(options_.max_borrowed));
+  // release: pairs with the acquire in the publishers' search for their row.
+  file_.words<SubscriberFile>().rows.store(row_used_.size(), std::memory_order_release);
 }
 
 void SubscriberPort::look_at_publishers() noexcept {
@@ -132,14 +117,8 @@ Result<std::uint64_t> SubscriberPort::free_row() {
   const auto unused = std::find(row_used_.begin(), row_used_.end(), false);
   const auto rows = static_cast<std::uint64_t>(unused - row_used_.begin());
   if (unused != row_used_.end()) return rows;
-  const std::uint64_t row_bytes = BroadcastRow::bytes(options_.max_borrowed);
-  if (auto grown = file_.shared().grow_to(SubscriberFile::kRowsOffset + (rows + 1) * row_bytes);
-      !grown) {
-    return grown.failure();
-  }
-  row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) / row_bytes);
-  // release: pairs with the acquire in the publishers' search for their row.
-  file_.words<SubscriberFile>().rows.store(row_used_.size(), std::memory_order_release);
+  if (auto grown = file_.shared().grow_to(row_offset(rows + 1)); !grown) return grown.failure();
+  count_rows();
   return rows;
 }
 
@@ -243,16 +222,6 @@ bool SubscriberPort::is_ready() noexcept {
   if (is_forked()) return false;
   if (peers_.has_news()) look_at_publishers();
   return has_samples() || pending_failure_.code != Errc::ok;
-}
-
-void SubscriberPort::look() noexcept {
-  if (!is_forked()) look_at_publishers();
-}
-
-Errc SubscriberPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_borrowed, format("all {} samples are held; release one, or raise "
-                                              "SubscriberOptions::max_borrowed",
-                                              cells_.count()));
 }
 
 }  // namespace sluice

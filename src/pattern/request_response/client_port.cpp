@@ -9,20 +9,15 @@ namespace {
 /// Address space is reserved for so many servers at once.
 constexpr std::uint64_t kReservedServers = 2ULL * kMaxSeats;
 
-Result<void> check(const ClientOptions& options) {
-  return require({{"ClientOptions::max_pending", options.max_pending, 1, kMaxExchanges},
-                  {"ClientOptions::max_borrowed", options.max_borrowed, 1, kMaxExchanges},
-                  {"ClientOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
-}
-
 }  // namespace
 
 const PortKind kClientKind{"client", FileKind::client};
 
-ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& response,
-                       const ClientOptions& options)
-    : HandleOwner("client", std::move(service), options.max_pending + options.max_borrowed),
+ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+                       const PayloadLayout& response, const ClientOptions& options)
+    : HandleOwner(kClientKind, std::move(service), options.max_pending + options.max_borrowed),
       options_(options),
+      request_(request),
       response_(response),
       shape_{.max_pending = options.max_pending, .max_borrowed = options.max_borrowed},
       exchanges_(options.max_pending),
@@ -34,36 +29,27 @@ ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& re
   }
 }
 
-Result<ClientPort*> ClientPort::create(const Node& node, std::string_view service,
-                                       std::pair<Schema, Schema> schemas,
+Result<ClientPort*> ClientPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ClientOptions& options) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(node.state(), {.pattern = Pattern::request_response,
-                                             .name = std::string(service),
-                                             .schema = std::move(schemas.first),
-                                             .response = std::move(schemas.second)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<ClientPort> port(new ClientPort(std::move(*joined), response, options));
-  if (auto opened = port->open(request); !opened) return in_service(service, opened.failure());
-  return port.release();
+  const auto checked =
+      require({{"ClientOptions::max_pending", options.max_pending, 1, kMaxExchanges},
+               {"ClientOptions::max_borrowed", options.max_borrowed, 1, kMaxExchanges},
+               {"ClientOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
+  return open_port<ClientPort>(node, service, checked, request, response, options);
 }
 
-Result<void> ClientPort::open(const PayloadLayout& request) {
+Result<void> ClientPort::open() {
   const std::uint32_t requests = options_.max_pending;
   const std::uint64_t heap_offset = ClientFile::kWantedOffset + line_bytes(requests);
   const std::uint64_t reserved = heap_offset + kReservedServers * 2 * shape_.bytes() +
-                                 SlotPool::reserved_bytes(request, requests) +
+                                 SlotPool::reserved_bytes(request_, requests) +
                                  (std::uint64_t{1} << 20);
-  if (auto made =
-          file_.create(service(), kClientKind, service().port_mode(), heap_offset + 1024, reserved);
-      !made) {
-    return made;
-  }
+  if (auto made = create_file(heap_offset + 1024, reserved); !made) return made;
   auto& words = file_.words<ClientFile>();
   words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
   wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, request);
+  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, request_);
   if (!pool) return pool.failure();
   pool_ = std::move(*pool);
   pool_.when_short([this] {
@@ -73,7 +59,7 @@ Result<void> ClientPort::open(const PayloadLayout& request) {
   while (pool_.size() < requests) {
     if (auto added = pool_.add_slot(); !added) {
       return Failure{added.error(), format("{} requests of {} bytes needed, {} there: {}", requests,
-                                           request.bytes, pool_.size(), added.failure().message)};
+                                           request_.bytes, pool_.size(), added.failure().message)};
     }
   }
   // relaxed: linking the file hands it on.

@@ -25,53 +25,42 @@ std::uint64_t reserved_bytes(std::uint64_t heap_offset, const PayloadLayout& res
   return std::clamp(wanted, kLeastReservedBytes, kMaxReservedBytes);
 }
 
-Result<void> check(const ServerOptions& options) {
-  return require({{"ServerOptions::max_requests", options.max_requests, 1, kMaxExchanges},
-                  {"ServerOptions::max_loans", options.max_loans, 1, kMaxExchanges},
-                  {"ServerOptions::depth", options.depth, 1, kMaxResponseDepth},
-                  {"ServerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
-}
-
 }  // namespace
 
 const PortKind kServerKind{"server", FileKind::server};
 
 ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
-                       const ServerOptions& options)
-    : WaitableHandleOwner("server", std::move(service), options.max_requests + options.max_loans),
+                       const PayloadLayout& response, const ServerOptions& options)
+    : WaitableHandleOwner(kServerKind, std::move(service),
+                          options.max_requests + options.max_loans),
       options_(options),
       request_(request),
+      response_(response),
       peers_(this->service(), {kClientKind, sizeof(ClientFile)}),
       requests_(options.max_requests),
       loans_(options.max_loans) {
   options_.depth = std::bit_ceil(options.depth);
 }
 
-Result<ServerPort*> ServerPort::create(const Node& node, std::string_view service,
-                                       std::pair<Schema, Schema> schemas,
+Result<ServerPort*> ServerPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& request, const PayloadLayout& response,
                                        const ServerOptions& options) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(node.state(), {.pattern = Pattern::request_response,
-                                             .name = std::string(service),
-                                             .schema = std::move(schemas.first),
-                                             .response = std::move(schemas.second)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<ServerPort> port(new ServerPort(std::move(*joined), request, options));
-  if (auto opened = port->open(response); !opened) return in_service(service, opened.failure());
-  return port.release();
+  const auto checked =
+      require({{"ServerOptions::max_requests", options.max_requests, 1, kMaxExchanges},
+               {"ServerOptions::max_loans", options.max_loans, 1, kMaxExchanges},
+               {"ServerOptions::depth", options.depth, 1, kMaxResponseDepth},
+               {"ServerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
+  return open_port<ServerPort>(node, service, checked, request, response, options);
 }
 
-Result<void> ServerPort::open(const PayloadLayout& response) {
+Result<void> ServerPort::open() {
   const std::uint64_t heap_offset = sizeof(ServerFile);
-  if (auto made = file_.create(service(), kServerKind, service().port_mode(), heap_offset + 1024,
-                               reserved_bytes(heap_offset, response, options_));
-      !made) {
+  if (auto made = create_file(heap_offset + 1024, reserved_bytes(heap_offset, response_, options_));
+      !made)
     return made;
-  }
   auto& words = file_.words<ServerFile>();
   words.shape.write({.depth = options_.depth, .unused = 0});
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, response);
+  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, response_);
   if (!pool) return pool.failure();
   pool_ = std::move(*pool);
   pool_.when_short([this] {

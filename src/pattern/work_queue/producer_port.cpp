@@ -50,7 +50,7 @@ Result<WorkQueue> open_queue(const Service& service, const ProducerOptions& opti
 
 ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
                            const ProducerOptions& options)
-    : HandleOwner("producer", std::move(service), options.max_loans),
+    : HandleOwner(kProducerKind, std::move(service), options.max_loans),
       queue_(std::move(queue)),
       most_slots_(static_cast<std::uint32_t>(queue_->capacity()) + options.max_loans),
       slots_(options.max_loans, kNoSlot),
@@ -58,19 +58,17 @@ ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
   free_.reserve(most_slots_);
 }
 
-Result<ProducerPort*> ProducerPort::create(const Node& node, std::string_view service,
-                                           Schema schema, const PayloadLayout& payload,
+Result<ProducerPort*> ProducerPort::create(const Node& node, const ServiceDescription& service,
+                                           const PayloadLayout& payload,
                                            const ProducerOptions& options) {
-  if (auto checked = check(options); !checked) return in_service(service, checked.failure());
-  auto joined = Service::join(
-      node.state(),
-      {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
+  if (auto checked = check(options); !checked) return in_service(service.name, checked.failure());
+  auto joined = Service::join(node.state(), service);
   if (!joined) return joined.failure();
   auto queue = open_queue(**joined, options);
-  if (!queue) return in_service(service, queue.failure());
+  if (!queue) return in_service(service.name, queue.failure());
   std::unique_ptr<ProducerPort> port(
       new ProducerPort(std::move(*joined), std::move(*queue), options));
-  if (auto opened = port->open(payload); !opened) return in_service(service, opened.failure());
+  if (auto opened = port->open(payload); !opened) return in_service(service.name, opened.failure());
   return port.release();
 }
 
@@ -78,11 +76,7 @@ Result<void> ProducerPort::open(const PayloadLayout& payload) {
   const std::uint64_t reserved =
       std::max(kLeastReservedBytes,
                ProducerFile::kHeapOffset + SlotPool::reserved_bytes(payload, most_slots_));
-  if (auto made = file_.create(service(), kProducerKind, service().port_mode(),
-                               ProducerFile::kHeapOffset + 1024, reserved);
-      !made) {
-    return made;
-  }
+  if (auto made = create_file(ProducerFile::kHeapOffset + 1024, reserved); !made) return made;
   auto pool = SlotPool::create(file_.shared(), file_.words<ProducerFile>().table,
                                ProducerFile::kHeapOffset, payload);
   if (!pool) return pool.failure();

@@ -21,31 +21,21 @@ bool is_hopeless(Errc failure) noexcept {
 
 WorkerPort::WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                        const WorkerOptions& options)
-    : WaitableHandleOwner("worker", std::move(service), options.max_jobs),
+    : WaitableHandleOwner(kWorkerKind, std::move(service), options.max_jobs),
       payload_(payload),
       by_seat_(kMaxSeats),
-      held_of_(options.max_jobs) {}
+      held_(options.max_jobs) {}
 
-Result<WorkerPort*> WorkerPort::create(const Node& node, std::string_view service, Schema schema,
+Result<WorkerPort*> WorkerPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& payload, const WorkerOptions& options) {
-  const auto checked = require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}});
-  if (!checked) return in_service(service, checked.failure());
-  auto joined = Service::join(
-      node.state(),
-      {.pattern = Pattern::work_queue, .name = std::string(service), .schema = std::move(schema)});
-  if (!joined) return joined.failure();
-  std::unique_ptr<WorkerPort> port(new WorkerPort(std::move(*joined), payload, options));
-  if (auto opened = port->open(); !opened) return in_service(service, opened.failure());
-  return port.release();
+  return open_port<WorkerPort>(
+      node, service, require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}}), payload,
+      options);
 }
 
 Result<void> WorkerPort::open() {
-  // The shared mode: others must be able to lock the file when this worker is dead, for its jobs.
-  if (auto made =
-          file_.create(service(), kWorkerKind, service().shared_mode(), sizeof(WorkerFile), 0);
-      !made) {
-    return made;
-  }
+  // Shared: others must be able to lock the file when this worker is dead, for its jobs.
+  if (auto made = create_shared_file(sizeof(WorkerFile)); !made) return made;
   if (auto joined = file_.join(); !joined) return joined;
   look();
   return pending_failure_.code == Errc::ok ? Result<void>() : Result<void>(pending_failure_);
@@ -140,7 +130,7 @@ Result<void> WorkerPort::connect(File file, Seat seat) {
 /// Where the payload is not at hand. A job that cannot be handed out for a reason that is its
 /// producer's could be done by nobody, and is taken out of the way; if the reason is this
 /// process's, another worker may have it.
-Assigned WorkerPort::assign_slowly(const WorkIndexQueue::Job& job, Cell cell) noexcept {
+Borrowed WorkerPort::assign_slowly(const WorkIndexQueue::Job& job, Cell cell) noexcept {
   const auto& producer = by_seat_[job.producer];
   if (pending_failure_.code == Errc::ok && !producer) {
     auto file = open_file(directory(), file_name_of(kProducerKind, job.producer), false);
@@ -148,10 +138,7 @@ Assigned WorkerPort::assign_slowly(const WorkIndexQueue::Job& job, Cell cell) no
   }
   if (pending_failure_.code == Errc::ok) {
     const PeerSlots::Payload payload = producer->slots.payload(job.slot);
-    if (payload.data != nullptr) {
-      held_of_[cell] = producer.get();
-      return {payload.data, payload.count, job, producer.get(), cell};
-    }
+    if (payload.data != nullptr) return hand_out(*producer, payload, job, cell);
     pending_failure_ = producer->slots.failure();
   }
   if (is_hopeless(pending_failure_.code)) {
@@ -165,7 +152,7 @@ Assigned WorkerPort::assign_slowly(const WorkIndexQueue::Job& job, Cell cell) no
   return {};
 }
 
-Assigned WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
+Borrowed WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
   return take_or_sleep(
       timeout, [this] { return receive(); },
       [this](std::chrono::nanoseconds left) {
@@ -174,30 +161,31 @@ Assigned WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
       });
 }
 
-bool WorkerPort::done(const Assigned& assigned) noexcept {
+bool WorkerPort::give_back(const Borrowed& job) noexcept {
   if (is_forked()) return false;  // the parent's
-  const bool was_ours = finish(assigned.job);
+  const auto& [held, producer] = held_[job.cell];
+  const bool was_ours = finish(held);
   // relaxed: who does not see it yet leaves the file to the next look.
-  if (assigned.producer->is_gone.load(std::memory_order_relaxed)) [[unlikely]] {
+  if (producer->is_gone.load(std::memory_order_relaxed)) [[unlikely]] {
     // After the fence in `finish`: of several workers that finish the last jobs, one at least sees
     // that there are no more.
-    const Seat seat = assigned.producer->seat;
+    const Seat seat = producer->seat;
     if (!(*queue_)->has_jobs_of(seat)) reap(file_name_of(kProducerKind, seat));
   }
-  drop(assigned.cell);
+  drop(job.cell);
   return was_ours;
 }
 
-bool WorkerPort::reject(const Assigned& assigned) noexcept {
+bool WorkerPort::reject(const Borrowed& job) noexcept {
   if (is_forked()) return false;
-  const bool was_ours = put_back(assigned.job);
-  drop(assigned.cell);
+  const bool was_ours = put_back(held_[job.cell].job);
+  drop(job.cell);
   return was_ours;
 }
 
 bool WorkerPort::finish(const WorkIndexQueue::Job& job) noexcept {
   const bool was_ours = (*queue_)->finish(job);
-  // seq_cst: pairs with the fence in `Doorbell::arm`, and with itself in `done`.
+  // seq_cst: pairs with the fence in `Doorbell::arm`, and with itself in `give_back`.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   queue_->room().wake(directory());
   return was_ours;
@@ -222,8 +210,8 @@ void WorkerPort::retire(std::unique_ptr<ProducerPeer>& producer) {
 }
 
 bool WorkerPort::is_held(const ProducerPeer& producer) const noexcept {
-  for (std::uint32_t cell = 0; cell < held_of_.size(); ++cell) {
-    if (held_of_[cell] == &producer && cells_.is_held(cell)) return true;
+  for (std::uint32_t cell = 0; cell < held_.size(); ++cell) {
+    if (held_[cell].producer == &producer && cells_.is_held(cell)) return true;
   }
   return false;
 }

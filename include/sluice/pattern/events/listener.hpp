@@ -15,19 +15,15 @@ namespace sluice {
 /// Receives the events of every notifier of a service, from its construction on. None is lost;
 /// those of the same number that come before they are received are one.
 /// Thread safety: one thread at a time; different listeners are independent.
-class Listener : public PortOwner<ListenerPort> {
+class Listener : public WaitablePortOwner<ListenerPort> {
  public:
-  /// Joins `service`, or creates it; notifiers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
-  /// listeners), no_memory, no_address_space, no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it; notifiers may come later. Errors: see `PortOwner`.
   explicit Listener(const Node& node, std::string_view service)
       : Listener(create(node, service).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Listener> create(const Node& node,
                                                std::string_view service) noexcept {
-    auto port = ListenerPort::create(node, service);
-    if (!port) return port.failure();
-    return Listener(*port);
+    return own<Listener>(ListenerPort::create(node, service));
   }
 
   /// The events since the last look; does not block. Wait-free; system calls only when ports have
@@ -46,12 +42,6 @@ class Listener : public PortOwner<ListenerPort> {
     return port_ == nullptr ? 0 : port_->notifiers();
   }
 
-  /// As `Subscriber::fd`: readable when there may be an event.
-  [[nodiscard]] int fd() noexcept { return port_->fd(); }
-
-  /// For `WaitSet`.
-  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
-
   /// Why the last call may have seen less than there is: forked, closed (moved from), system and
   /// others (it could not look which notifiers are there; it is tried again). `ok`: it has not.
   [[nodiscard]] const Failure& last_failure() const noexcept {
@@ -60,7 +50,7 @@ class Listener : public PortOwner<ListenerPort> {
   }
 
  private:
-  explicit Listener(ListenerPort* port) noexcept : PortOwner(port) {}
+  using WaitablePortOwner::WaitablePortOwner;
 };
 
 }  // namespace sluice

@@ -8,21 +8,22 @@
 #include <memory>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
-#include <sluice/pattern/port.hpp>
-#include <sluice/service/port_file.hpp>
+#include <sluice/pattern/handle_owner.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sluice {
 
-/// Lives until it is closed. Thread safety: one thread at a time.
-class ListenerPort final : public Port, public Waitable {
+/// Without handles. Thread safety: one thread at a time.
+class ListenerPort final : public WaitableHandleOwner {
  public:
-  ~ListenerPort() { file_.leave(); }
-
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
+  /// For `create`, both.
+  explicit ListenerPort(std::unique_ptr<Service> service)
+      : WaitableHandleOwner(kListenerKind, std::move(service)) {}
+  Result<void> open();
 
   /// The events that have come since the last call. Wait-free; system calls only if ports came or
   /// went.
@@ -31,7 +32,6 @@ class ListenerPort final : public Port, public Waitable {
       fail_forked();
       return {};
     }
-    has_no_descriptor_ = false;
     EventSet events = take();
     if (events.empty() && settle_descriptor()) [[unlikely]]
       events = take();
@@ -42,34 +42,20 @@ class ListenerPort final : public Port, public Waitable {
   /// kLongestSleep.
   EventSet wait(std::chrono::nanoseconds timeout) noexcept;
 
-  void close() noexcept {
-    cut_link();
-    if (is_forked()) return;  // the parent's: left as it is
-    delete this;
-  }
-
   [[nodiscard]] Doorbell& doorbell() noexcept override { return mailbox().doorbell; }
-  [[nodiscard]] const Directory& pipes() const noexcept override { return directory(); }
-  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
 
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd() noexcept {
     const int fd = descriptor_of(*this);
-    has_no_descriptor_ = fd < 0;
+    if (fd < 0) seen_generation_ = 0;  // the next call looks, and says whether that fails
     return fd;
   }
 
   [[nodiscard]] std::uint32_t notifiers() noexcept;
-  /// Why the last call failed: what its look, or the last one before it, found.
-  [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
-  explicit ListenerPort(std::unique_ptr<Service> service) noexcept
-      : Port("listener", std::move(service)) {}
-
-  Result<void> open();
   [[nodiscard]] Mailbox& mailbox() const noexcept { return file_.words<ListenerFile>().mailbox; }
   [[nodiscard]] EventSet take() noexcept {
     follow_changes();
@@ -84,16 +70,13 @@ class ListenerPort final : public Port, public Waitable {
   void look_in_time() noexcept {
     if (next_look_.left().count() == 0) look();
   }
-  void look_at(const std::string& name, std::vector<std::uint64_t>& reported);
+  Result<void> look_at_notifiers();
   void report_death(const std::string& name, std::vector<std::uint64_t>& reported);
 
-  PortFile file_;
   std::uint64_t seen_generation_ = 0;
   Deadline next_look_{std::chrono::nanoseconds{0}};
   std::uint32_t notifiers_ = 0;               // of the last look
   std::vector<std::uint64_t> reported_dead_;  // dead notifiers that another user has to reap
-  Failure look_failure_;                      // why the last look saw less than there is
-  bool has_no_descriptor_ = false;            // which is why the last call failed
 };
 
 }  // namespace sluice

@@ -16,17 +16,13 @@ namespace sluice {
 /// Thread safety: one thread at a time; different notifiers are independent.
 class Notifier : public PortOwner<NotifierPort> {
  public:
-  /// Joins `service`, or creates it; listeners may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, version_mismatch, corrupted, too_many_ports (1024
-  /// notifiers), no_memory, no_address_space, no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it; listeners may come later. Errors: see `PortOwner`.
   explicit Notifier(const Node& node, std::string_view service, const NotifierOptions& options = {})
       : Notifier(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Notifier> create(const Node& node, std::string_view service,
                                                const NotifierOptions& options = {}) noexcept {
-    auto port = NotifierPort::create(node, service, options);
-    if (!port) return port.failure();
-    return Notifier(*port);
+    return own<Notifier>(NotifierPort::create(node, service, options));
   }
 
   /// Sends `id` to every listener that is there; returns how many. One that has not taken the same
@@ -52,7 +48,7 @@ class Notifier : public PortOwner<NotifierPort> {
   }
 
  private:
-  explicit Notifier(NotifierPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 };
 
 }  // namespace sluice

@@ -9,22 +9,21 @@
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
 #include <sluice/pattern/events/options.hpp>
-#include <sluice/pattern/port.hpp>
+#include <sluice/pattern/handle_owner.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string_view>
 
 namespace sluice {
 
-/// Lives until it is closed. Thread safety: one thread at a time.
-class NotifierPort final : public Port {
+/// Without handles. Thread safety: one thread at a time.
+class NotifierPort final : public HandleOwner {
  public:
-  /// Sends `on_leave`, then leaves.
-  ~NotifierPort();
-
   /// Errors: see `Notifier::Notifier`.
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
                                                     const NotifierOptions& options);
+  /// For `create`, both.
+  NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options);
+  Result<void> open();
 
   /// Returns the number of listeners reached. Wait-free; system calls only if ports came or went,
   /// or somebody sleeps.
@@ -42,30 +41,20 @@ class NotifierPort final : public Port {
     return peers_.present();
   }
 
-  void close() noexcept {
-    if (is_forked()) return;  // the parent's: left as it is
-    delete this;
-  }
-
   [[nodiscard]] std::uint32_t listeners() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
-  /// Why the last call failed: what its look, or the last one before it, found.
-  [[nodiscard]] const Failure& last_failure() noexcept;
 
  private:
   struct Listener : Peer {
     Mailbox* mailbox = nullptr;
   };
 
-  NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options);
-
-  Result<void> open();
-  void look() noexcept;
+  /// Sends `on_leave`, then leaves.
+  void before_end() noexcept override;
+  void look() noexcept { note(look_at_listeners().failure()); }
+  Result<void> look_at_listeners();
 
   NotifierOptions options_;
-  PortFile file_;
   Peers<Listener> peers_;
-  Failure look_failure_;  // why a listener was not reached; of the last look
 };
 
 }  // namespace sluice

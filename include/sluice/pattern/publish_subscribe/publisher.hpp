@@ -34,20 +34,16 @@ class Publisher : public PortOwner<PublisherPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, delivery_mismatch,
-  /// version_mismatch, corrupted, too_many_ports (1024 publishers), no_memory, no_address_space,
-  /// no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it. Errors: see `PortOwner`; delivery_mismatch.
   explicit Publisher(const Node& node, std::string_view service,
                      const PublisherOptions& options = {})
       : Publisher(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
                                                 const PublisherOptions& options = {}) noexcept {
-    auto port = PublisherPort::create(node, service, port_schema<T>(),
-                                      port_layout<T>(options.heap_bytes), options);
-    if (!port) return port.failure();
-    return Publisher(*port);
+    return own<Publisher>(PublisherPort::create(node,
+                                                service_of<T>(Pattern::publish_subscribe, service),
+                                                port_layout<T>(options.heap_bytes), options));
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
@@ -119,7 +115,7 @@ class Publisher : public PortOwner<PublisherPort> {
     }
   }
 
-  explicit Publisher(PublisherPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 
   template <typename... Args>
   Loan<T> build(const Loaned& loaned, Args&&... args) {

@@ -15,10 +15,7 @@
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/queue/broadcast_index_queue.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,12 +25,15 @@ namespace sluice {
 /// Thread safety: one thread at a time, except `drop`.
 class PublisherPort final : public HandleOwner {
  public:
-  ~PublisherPort() override { file_.leave(); }
-
   /// Errors: see `Publisher::Publisher`.
-  [[nodiscard]] static Result<PublisherPort*> create(const Node& node, std::string_view service,
-                                                     Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<PublisherPort*> create(const Node& node,
+                                                     const ServiceDescription& service,
+                                                     const PayloadLayout& payload,
                                                      const PublisherOptions& options);
+  /// For `create`, both.
+  PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                const PublisherOptions& options);
+  Result<void> open();
 
   /// Wait-free; system calls only when the service's ports have changed or slots are short.
   [[nodiscard]] Loaned loan() noexcept {
@@ -41,7 +41,9 @@ class PublisherPort final : public HandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_too_many(Errc::too_many_loans, cells_.count(),
+                                     "loans are held; publish or drop one",
+                                     "PublisherOptions::max_loans")};
     if (slots_[cell] != kNoSlot) give_back(cell);  // of a loan that was dropped
     if (peers_.has_news()) [[unlikely]] {
       look();
@@ -75,8 +77,7 @@ class PublisherPort final : public HandleOwner {
   /// … and that one is in the slot of `cell` now.
   void set_built(Cell cell) noexcept { pool_.set_built(slots_[cell]); }
 
-  /// Publishes what `cell` holds; returns the sequence number. Wait-free; a system call only if
-  /// somebody sleeps.
+  /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       abort_with("publish of a loan in a forked child; make a publisher of its own");
@@ -93,7 +94,6 @@ class PublisherPort final : public HandleOwner {
   /// Subscribers that miss nothing of what is published from now on, except by being slow. System
   /// calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   [[nodiscard]] std::uint32_t slots() const noexcept { return writer_.slots(); }
 
  private:
@@ -103,9 +103,6 @@ class PublisherPort final : public HandleOwner {
     operator const BroadcastWriter::Reader&() const noexcept { return reader; }  // NOLINT
   };
 
-  PublisherPort(std::unique_ptr<Service> service, const PublisherOptions& options);
-
-  Result<void> open(const PayloadLayout& payload);
   /// Who joined, left or died; then as many slots as are needed now.
   void look() noexcept;
   bool look_at_subscribers() noexcept;
@@ -118,7 +115,7 @@ class PublisherPort final : public HandleOwner {
   /// How far a subscriber may fall behind.
   [[nodiscard]] std::uint32_t depth() const noexcept;
   [[nodiscard]] std::uint32_t ring_capacity() const noexcept;
-  [[nodiscard]] std::uint32_t slots_needed(const PayloadLayout& payload) const noexcept;
+  [[nodiscard]] std::uint32_t slots_needed() const noexcept;
   Result<void> grow();
   void reclaim() noexcept;
   bool make_room() noexcept;
@@ -135,10 +132,9 @@ class PublisherPort final : public HandleOwner {
     writer_.give_back(std::exchange(slots_[cell], kNoSlot));
   }
   Loaned refuse(Cell cell, Errc why) noexcept;
-  Errc fail_too_many() noexcept;
 
+  PayloadLayout payload_;
   PublisherOptions options_;
-  PortFile file_;
   SlotPool pool_;
   BroadcastWriter writer_;
   std::vector<Slot> slots_;  // by cell

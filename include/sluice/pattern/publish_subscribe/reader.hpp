@@ -9,7 +9,6 @@
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
@@ -22,22 +21,19 @@ struct ReaderOptions {
 /// Looks at the newest value of a service, in place. Works with writers and with any publisher.
 /// Thread safety: one thread at a time; different readers are independent.
 template <typename T>
-class Reader : public PortOwner<SubscriberPort> {
+class Reader : public WaitablePortOwner<SubscriberPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it; a writer may come later. System calls. Errors (thrown as
-  /// `Error`): as for `Subscriber`.
+  /// Joins `service`, or creates it; a writer may come later. Errors: see `PortOwner`.
   explicit Reader(const Node& node, std::string_view service, const ReaderOptions& options = {})
       : Reader(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Reader> create(const Node& node, std::string_view service,
                                              const ReaderOptions& options = {}) noexcept {
-    auto port =
-        SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(),
-                               {.max_borrowed = options.max_borrowed, .may_lose = true}, true);
-    if (!port) return port.failure();
-    return Reader(*port);
+    return own<Reader>(SubscriberPort::create(
+        node, service_of<T>(Pattern::publish_subscribe, service), port_layout<T>(),
+        {.max_borrowed = options.max_borrowed, .may_lose = true}, true));
   }
 
   /// The newest value, whether it was read before or not; false if nothing was ever written. Of
@@ -62,15 +58,8 @@ class Reader : public PortOwner<SubscriberPort> {
   /// Writers (and publishers) of the service that this reader reads from now. System calls.
   [[nodiscard]] std::uint32_t writers() noexcept { return port_->publishers(); }
 
-  /// As `Subscriber::fd`: readable when there may be a value that `read` has not returned yet,
-  /// until `updated` says that there is none.
-  [[nodiscard]] int fd() noexcept { return port_->fd(); }
-
-  /// For `WaitSet`.
-  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
-
  private:
-  explicit Reader(SubscriberPort* port) noexcept : PortOwner(port) {}
+  using WaitablePortOwner::WaitablePortOwner;
 };
 
 }  // namespace sluice

@@ -10,30 +10,25 @@
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
 /// Receives the samples of every publisher of a service, in the order in which each published them,
 /// publishers in turn. Thread safety: one thread at a time; different subscribers are independent.
 template <typename T>
-class Subscriber : public PortOwner<SubscriberPort> {
+class Subscriber : public WaitablePortOwner<SubscriberPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it; publishers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 subscribers), no_memory, no_address_space, no_permission,
-  /// forked, timed_out, system.
+  /// Joins `service`, or creates it; publishers may come later. Errors: see `PortOwner`.
   explicit Subscriber(const Node& node, std::string_view service,
                       const SubscriberOptions& options = {})
       : Subscriber(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Subscriber> create(const Node& node, std::string_view service,
                                                  const SubscriberOptions& options = {}) noexcept {
-    auto port = SubscriberPort::create(node, service, port_schema<T>(), port_layout<T>(), options);
-    if (!port) return port.failure();
-    return Subscriber(*port);
+    return own<Subscriber>(SubscriberPort::create(
+        node, service_of<T>(Pattern::publish_subscribe, service), port_layout<T>(), options));
   }
 
   /// The next sample; does not block. Wait-free; system calls only when ports have come or gone.
@@ -58,23 +53,8 @@ class Subscriber : public PortOwner<SubscriberPort> {
   /// Publishers of the service that this subscriber reads from now. System calls.
   [[nodiscard]] std::uint32_t publishers() noexcept { return port_->publishers(); }
 
-  /// A descriptor that can be read when there may be something to receive: for epoll, Qt, asio. The
-  /// subscriber's own; it is closed with it. Only wait for it; what makes it readable is taken out
-  /// by the `receive` or `latest` that finds nothing, so call one of them until it does:
-  ///
-  ///     while (auto sample = subscriber.receive()) use(*sample);
-  ///
-  /// Such a call then makes a few system calls, and every 100 ms the descriptor can be read even
-  /// though nothing came, so that the dead are noticed. Not while all `max_borrowed` samples are
-  /// held: then it stays readable. -1 where there was a failure (`last_failure()`): forked,
-  /// no_memory, no_permission, system.
-  [[nodiscard]] int fd() noexcept { return port_->fd(); }
-
-  /// For `WaitSet`.
-  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
-
  private:
-  explicit Subscriber(SubscriberPort* port) noexcept : PortOwner(port) {}
+  using WaitablePortOwner::WaitablePortOwner;
 };
 
 }  // namespace sluice

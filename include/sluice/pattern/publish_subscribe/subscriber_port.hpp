@@ -13,10 +13,7 @@
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/sample.hpp>
 #include <sluice/queue/broadcast_index_queue.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
-#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -25,15 +22,19 @@ namespace sluice {
 class SubscriberPort final : public WaitableHandleOwner {
  public:
   using Want = BroadcastReader::Want;
-  ~SubscriberPort() override { file_.leave(); }
 
   /// `keeps_current`: the newest sample stays there to be received again, also when its publisher
   /// is gone; there is one from the start if anything was published.
   /// Errors: see `Subscriber::Subscriber`.
-  [[nodiscard]] static Result<SubscriberPort*> create(const Node& node, std::string_view service,
-                                                      Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<SubscriberPort*> create(const Node& node,
+                                                      const ServiceDescription& service,
+                                                      const PayloadLayout& payload,
                                                       const SubscriberOptions& options,
                                                       bool keeps_current = false);
+  /// For `create`, both.
+  SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+                 const SubscriberOptions& options, bool keeps_current);
+  Result<void> open();
 
   /// The next sample of the publisher whose turn it is. Wait-free; system calls only when ports
   /// came or went, or a publisher grew.
@@ -42,7 +43,9 @@ class SubscriberPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_too_many(Errc::too_many_borrowed, cells_.count(),
+                                     "samples are held; release one",
+                                     "SubscriberOptions::max_borrowed")};
     Borrowed borrowed = take(cell, want);
     if (borrowed.payload == nullptr && settle_descriptor()) [[unlikely]]
       borrowed = take(cell, want);
@@ -60,7 +63,9 @@ class SubscriberPort final : public WaitableHandleOwner {
   [[nodiscard]] bool is_updated() noexcept {
     return is_ready() || (settle_descriptor() && is_ready());
   }
-  void look() noexcept override;
+  void look() noexcept override {
+    if (!is_forked()) look_at_publishers();
+  }
 
   [[nodiscard]] std::uint64_t lost() const noexcept;
   [[nodiscard]] std::uint32_t publishers() noexcept;
@@ -79,15 +84,17 @@ class SubscriberPort final : public WaitableHandleOwner {
     bool is_drained = false;  // not read any more: it is gone or broken
   };
 
-  SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-                 const SubscriberOptions& options, bool keeps_current);
-
-  Result<void> open();
   void look_at_publishers() noexcept;
   Result<void> connect(Publisher& publisher);
   void start(Publisher& publisher) noexcept;
   Result<std::uint64_t> free_row();
-  [[nodiscard]] BroadcastRow* row(std::uint64_t index) const noexcept;
+  void count_rows() noexcept;
+  [[nodiscard]] std::uint64_t row_offset(std::uint64_t index) const noexcept {
+    return SubscriberFile::kRowsOffset + index * BroadcastRow::bytes(options_.max_borrowed);
+  }
+  [[nodiscard]] BroadcastRow* row(std::uint64_t index) const noexcept {
+    return file_.region().at<BroadcastRow>(row_offset(index));
+  }
 
   /// The next sample for `cell`, which is also the number of the claim. With Want::current: the
   /// newest sample of the publisher that had something new last, even if it was taken before.
@@ -138,12 +145,10 @@ class SubscriberPort final : public WaitableHandleOwner {
   void wake_publisher() noexcept;
   [[nodiscard]] bool has_samples() const noexcept;
   [[nodiscard]] bool is_held(const Publisher& publisher) const noexcept;
-  Errc fail_too_many() noexcept;
 
   PayloadLayout payload_;
   SubscriberOptions options_;
   bool keeps_current_;
-  PortFile file_;
   Peers<Publisher> peers_;
   std::vector<bool> row_used_;
   std::vector<const Publisher*> claimed_of_;  // by claim

@@ -20,11 +20,11 @@ struct WriterOptions {
 /// of the same service get every value. The value lasts as long as its writer, and with each reader
 /// that has looked for it by then. Thread safety: one thread at a time.
 template <typename T>
-class Writer {
+class Writer : private Publisher<T> {
  public:
-  /// Joins `service`, or creates it. System calls. Errors (thrown as `Error`): as for `Publisher`.
+  /// Joins `service`, or creates it. Errors: as for `Publisher`.
   explicit Writer(const Node& node, std::string_view service, const WriterOptions& options = {})
-      : publisher_(node, service, publisher_options(options)) {}
+      : Publisher<T>(node, service, publisher_options(options)) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Writer> create(const Node& node, std::string_view service,
                                              const WriterOptions& options = {}) noexcept {
@@ -33,33 +33,27 @@ class Writer {
     return Writer(std::move(*publisher));
   }
 
-  /// A value to fill in before others see it; as `Publisher::loan`.
-  template <typename... Args>
-  [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(
-      noexcept(std::declval<Publisher<T>&>().loan(std::declval<Args>()...))) {
-    return publisher_.loan(std::forward<Args>(args)...);
-  }
+  /// A value to fill in before others see it.
+  using Publisher<T>::loan;
   /// Makes a loan of this writer the newest value; returns how many there were before it.
   /// Wait-free; a system call only if a reader sleeps. Aborts as `Publisher::publish`.
-  std::uint64_t write(Loan<T>&& loan) noexcept { return publisher_.publish(std::move(loan)); }
+  std::uint64_t write(Loan<T>&& value) noexcept { return this->publish(std::move(value)); }
   /// The same for a copy of `value`. Errors: as for `Publisher::loan`.
   Published write(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
-    return publisher_.publish(value);
+    return this->publish(value);
   }
   Published write(std::span<const std::remove_extent_t<T>> elements) noexcept
       requires(is_slice<T>) {
-    return publisher_.publish(elements);
+    return this->publish(elements);
   }
 
   /// Readers (and subscribers) of the service now. System calls.
-  [[nodiscard]] std::uint32_t readers() noexcept { return publisher_.subscribers(); }
-  /// What samples of this writer say in `Sample::publisher()`.
-  [[nodiscard]] std::uint64_t id() const noexcept { return publisher_.id(); }
-  /// Why the last loan failed, in words and numbers.
-  [[nodiscard]] const Failure& last_failure() const noexcept { return publisher_.last_failure(); }
+  [[nodiscard]] std::uint32_t readers() noexcept { return this->subscribers(); }
+  using Publisher<T>::id;
+  using Publisher<T>::last_failure;
 
  private:
-  explicit Writer(Publisher<T> publisher) noexcept : publisher_(std::move(publisher)) {}
+  explicit Writer(Publisher<T> publisher) noexcept : Publisher<T>(std::move(publisher)) {}
 
   /// Two entries: the one before the newest is overwritten while the newest stands.
   static PublisherOptions publisher_options(const WriterOptions& options) noexcept {
@@ -69,8 +63,6 @@ class Writer {
             .delivery = Delivery::latest,
             .heap_bytes = options.heap_bytes};
   }
-
-  Publisher<T> publisher_;
 };
 
 }  // namespace sluice

@@ -33,19 +33,15 @@ class Client : public PortOwner<ClientPort> {
   static_assert(require_message<R>());
 
  public:
-  /// Joins `service`, or creates it; servers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 clients), no_memory, no_address_space, no_permission, forked,
-  /// timed_out, system.
+  /// Joins `service`, or creates it; servers may come later. Errors: see `PortOwner`.
   explicit Client(const Node& node, std::string_view service, const ClientOptions& options = {})
       : Client(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Client> create(const Node& node, std::string_view service,
                                              const ClientOptions& options = {}) noexcept {
-    auto port = ClientPort::create(node, service, {port_schema<Q>(), port_schema<R>()},
-                                   port_layout<Q>(options.heap_bytes), port_layout<R>(), options);
-    if (!port) return port.failure();
-    return Client(*port);
+    return own<Client>(
+        ClientPort::create(node, service_of<Q, R>(Pattern::request_response, service),
+                           port_layout<Q>(options.heap_bytes), port_layout<R>(), options));
   }
 
   /// A request to write: `Q{args…}`, or left as it is in memory without arguments. Of slices:
@@ -103,7 +99,7 @@ class Client : public PortOwner<ClientPort> {
   [[nodiscard]] std::uint32_t servers() noexcept { return port_->servers(); }
 
  private:
-  explicit Client(ClientPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 
   Pending<R> send_cell(Cell cell) noexcept {
     const std::uint64_t number = port_->send(cell);

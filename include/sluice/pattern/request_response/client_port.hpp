@@ -21,11 +21,7 @@
 #include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/pattern/request_response/server_peer.hpp>
 #include <sluice/pattern/sample.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -41,14 +37,16 @@ class ClientPort final : public HandleOwner {
     failed,   ///< all is taken, and no server lived to end it
   };
 
-  ~ClientPort() override { file_.leave(); }
-
   /// Errors: see `Client::Client`.
-  [[nodiscard]] static Result<ClientPort*> create(const Node& node, std::string_view service,
-                                                  std::pair<Schema, Schema> schemas,
+  [[nodiscard]] static Result<ClientPort*> create(const Node& node,
+                                                  const ServiceDescription& service,
                                                   const PayloadLayout& request,
                                                   const PayloadLayout& response,
                                                   const ClientOptions& options);
+  /// For `create`, both.
+  ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+             const PayloadLayout& response, const ClientOptions& options);
+  Result<void> open();
 
   /// Takes a slot whose last request is over. Wait-free, unless there is none.
   [[nodiscard]] Loaned loan() noexcept {
@@ -134,11 +132,6 @@ class ClientPort final : public HandleOwner {
     Slot slot_;
   };
 
-  ClientPort(std::unique_ptr<Service> service, const PayloadLayout& response,
-             const ClientOptions& options);
-
-  Result<void> open(const PayloadLayout& request);
-
   /// Takes the next response to the request in `slot`, and holds it in claim `claim`, which must be
   /// clear. Servers in turn. Wait-free; system calls only when ports came or went, a server grew,
   /// or nothing came for long.
@@ -199,9 +192,9 @@ class ClientPort final : public HandleOwner {
   Errc fail_too_many_responses() noexcept;
 
   ClientOptions options_;
+  PayloadLayout request_;
   PayloadLayout response_;
   ClientRow shape_;
-  PortFile file_;
   SlotPool pool_;
   std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
   std::uint64_t sent_ = 0;                        // number of the last request

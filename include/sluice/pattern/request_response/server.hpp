@@ -10,7 +10,6 @@
 #include <sluice/pattern/request_response/server_port.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
-#include <utility>
 
 namespace sluice {
 
@@ -22,24 +21,20 @@ namespace sluice {
 /// stays readable. `last_failure()`: that of its requests, too. Thread safety: one thread at a
 /// time; different servers are independent.
 template <typename Q, typename R>
-class Server : public PortOwner<ServerPort> {
+class Server : public WaitablePortOwner<ServerPort> {
   static_assert(require_message<Q>());
   static_assert(require_message<R>());
 
  public:
-  /// Joins `service`, or creates it; clients may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 servers), no_memory, no_address_space, no_permission, forked,
-  /// timed_out, system.
+  /// Joins `service`, or creates it; clients may come later. Errors: see `PortOwner`.
   explicit Server(const Node& node, std::string_view service, const ServerOptions& options = {})
       : Server(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Server> create(const Node& node, std::string_view service,
                                              const ServerOptions& options = {}) noexcept {
-    auto port = ServerPort::create(node, service, {port_schema<Q>(), port_schema<R>()},
-                                   port_layout<Q>(), port_layout<R>(options.heap_bytes), options);
-    if (!port) return port.failure();
-    return Server(*port);
+    return own<Server>(
+        ServerPort::create(node, service_of<Q, R>(Pattern::request_response, service),
+                           port_layout<Q>(), port_layout<R>(options.heap_bytes), options));
   }
 
   /// The next request; does not block. Wait-free; system calls only when ports have come or gone.
@@ -58,14 +53,8 @@ class Server : public PortOwner<ServerPort> {
   /// What responses of this server say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
 
-  /// For `WaitSet`: ready when there is a request.
-  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
-
-  /// As `Subscriber::fd`: readable when there may be a request.
-  [[nodiscard]] int fd() noexcept { return port_->fd(); }
-
  private:
-  explicit Server(ServerPort* port) noexcept : PortOwner(port) {}
+  using WaitablePortOwner::WaitablePortOwner;
 };
 
 }  // namespace sluice

@@ -20,10 +20,7 @@
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request_fate.hpp>
-#include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
-#include <sluice/service/port_file.hpp>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -46,14 +43,16 @@ struct Taken {
 /// Thread safety: one thread at a time, except `drop`, `end` and what says so.
 class ServerPort final : public WaitableHandleOwner {
  public:
-  ~ServerPort() override { file_.leave(); }
-
   /// Errors: see `Server::Server`.
-  [[nodiscard]] static Result<ServerPort*> create(const Node& node, std::string_view service,
-                                                  std::pair<Schema, Schema> schemas,
+  [[nodiscard]] static Result<ServerPort*> create(const Node& node,
+                                                  const ServiceDescription& service,
                                                   const PayloadLayout& request,
                                                   const PayloadLayout& response,
                                                   const ServerOptions& options);
+  /// For `create`, both.
+  ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+             const PayloadLayout& response, const ServerOptions& options);
+  Result<void> open();
 
   /// The next request of the client whose turn it is. Wait-free; system calls only when ports came
   /// or went, or a client's file grew.
@@ -133,7 +132,6 @@ class ServerPort final : public WaitableHandleOwner {
 
   /// Clients that this server is connected with. System calls.
   [[nodiscard]] std::uint32_t clients() noexcept;
-  [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
   /// Slots for responses that exist.
   [[nodiscard]] std::uint32_t slots() const noexcept { return pool_.size(); }
 
@@ -145,10 +143,6 @@ class ServerPort final : public WaitableHandleOwner {
     std::uint64_t ticket = 0;
   };
 
-  ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
-             const ServerOptions& options);
-
-  Result<void> open(const PayloadLayout& response);
   void before_close() noexcept override;
   void leave() noexcept;
 
@@ -227,7 +221,7 @@ class ServerPort final : public WaitableHandleOwner {
 
   ServerOptions options_;  // the depth is a power of two
   PayloadLayout request_;
-  PortFile file_;
+  PayloadLayout response_;
   SlotPool pool_;
   Peers<ClientPeer> peers_;
   std::size_t turn_ = 0;

@@ -43,19 +43,15 @@ class Producer : public PortOwner<ProducerPort> {
   static_assert(require_message<T>());
 
  public:
-  /// Joins `service`, or creates it. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options (also another `depth` than the
-  /// service has), type_mismatch, version_mismatch, corrupted, too_many_ports (1024 producers),
-  /// no_memory, no_address_space, no_permission, forked, timed_out, system.
+  /// Joins `service`, or creates it. Errors: see `PortOwner`; invalid_options also for another
+  /// `depth` than the service has.
   explicit Producer(const Node& node, std::string_view service, const ProducerOptions& options = {})
       : Producer(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Producer> create(const Node& node, std::string_view service,
                                                const ProducerOptions& options = {}) noexcept {
-    auto port = ProducerPort::create(node, service, port_schema<T>(),
-                                     port_layout<T>(options.heap_bytes), options);
-    if (!port) return port.failure();
-    return Producer(*port);
+    return own<Producer>(ProducerPort::create(node, service_of<T>(Pattern::work_queue, service),
+                                              port_layout<T>(options.heap_bytes), options));
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
@@ -120,7 +116,7 @@ class Producer : public PortOwner<ProducerPort> {
  private:
   static constexpr const char* kNotItsLoan = "push of a loan that is empty or of another producer";
 
-  explicit Producer(ProducerPort* port) noexcept : PortOwner(port) {}
+  using PortOwner::PortOwner;
 
   template <typename Push>
   Pushed push_copy(Push&& push, const T& value) noexcept requires(!is_slice<T>) {

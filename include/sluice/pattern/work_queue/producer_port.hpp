@@ -18,9 +18,6 @@
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
-#include <sluice/reflect/schema.hpp>
-#include <sluice/service/port_file.hpp>
-#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -28,12 +25,10 @@ namespace sluice {
 /// Thread safety: one thread at a time, except `drop`.
 class ProducerPort final : public HandleOwner {
  public:
-  /// Leaves. The file goes now if none of its jobs is in the queue; else when they are done.
-  ~ProducerPort() override { file_.leave(queue_->has_jobs_of(file_.seat())); }
-
   /// Makes the queue if there is none. Errors: see `Producer::Producer`.
-  [[nodiscard]] static Result<ProducerPort*> create(const Node& node, std::string_view service,
-                                                    Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<ProducerPort*> create(const Node& node,
+                                                    const ServiceDescription& service,
+                                                    const PayloadLayout& payload,
                                                     const ProducerOptions& options);
 
   /// System calls only when there were never so many slots in use.
@@ -126,6 +121,8 @@ class ProducerPort final : public HandleOwner {
   ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
 
   Result<void> open(const PayloadLayout& payload);
+  /// The file goes now if none of its jobs is in the queue; else when they are done.
+  void before_end() noexcept override { file_.leave(queue_->has_jobs_of(file_.seat())); }
   Result<void> add_slot();
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
     return queue_->is_pending(job.position, file_.seat(), job.slot);
@@ -149,7 +146,6 @@ class ProducerPort final : public HandleOwner {
 
   WorkQueue queue_;
   std::uint32_t most_slots_;
-  PortFile file_;
   SlotPool pool_;
   std::vector<Slot> slots_;  // by cell
   std::vector<Slot> free_;   // the slot that became free last is at the end

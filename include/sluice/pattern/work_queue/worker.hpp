@@ -17,22 +17,18 @@ namespace sluice {
 /// dies goes to another one. A worker that is destroyed leaves the service once the last of its
 /// jobs has ended. Thread safety: one thread at a time; different workers are independent.
 template <typename T>
-class Worker : public PortOwner<WorkerPort> {
+class Worker : public WaitablePortOwner<WorkerPort> {
   static_assert(require_message<T>());
 
  public:
-  /// Joins `service`, or creates it; producers may come later. System calls.
-  /// Errors (thrown as `Error`): invalid_name, invalid_options, type_mismatch, version_mismatch,
-  /// corrupted, too_many_ports (1024 workers), no_memory, no_address_space, no_permission, forked,
-  /// timed_out, system.
+  /// Joins `service`, or creates it; producers may come later. Errors: see `PortOwner`.
   explicit Worker(const Node& node, std::string_view service, const WorkerOptions& options = {})
       : Worker(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Worker> create(const Node& node, std::string_view service,
                                              const WorkerOptions& options = {}) noexcept {
-    auto port = WorkerPort::create(node, service, port_schema<T>(), port_layout<T>(), options);
-    if (!port) return port.failure();
-    return Worker(*port);
+    return own<Worker>(WorkerPort::create(node, service_of<T>(Pattern::work_queue, service),
+                                          port_layout<T>(), options));
   }
 
   /// The next job: the oldest that was put back, else the oldest that nobody had yet. Does not
@@ -48,14 +44,8 @@ class Worker : public PortOwner<WorkerPort> {
   /// Producers of the service now. System calls.
   [[nodiscard]] std::uint32_t producers() noexcept { return port_->producers(); }
 
-  /// As `Subscriber::fd`: readable when there may be a job.
-  [[nodiscard]] int fd() noexcept { return port_->fd(); }
-
-  /// For `WaitSet`.
-  [[nodiscard]] Waitable& waitable() noexcept { return *port_; }
-
  private:
-  explicit Worker(WorkerPort* port) noexcept : PortOwner(port) {}
+  using WaitablePortOwner::WaitablePortOwner;
 };
 
 }  // namespace sluice

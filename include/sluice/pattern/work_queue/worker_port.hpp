@@ -19,10 +19,7 @@
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
-#include <sluice/reflect/schema.hpp>
-#include <sluice/service/port_file.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -38,52 +35,45 @@ struct ProducerPeer {
   std::atomic<bool> is_gone{false};
 };
 
-/// What a worker hands out to be done.
-struct Assigned {
-  const std::byte* payload = nullptr;  ///< null: none
-  std::uint64_t count = 1;             ///< elements of a slice
-  WorkIndexQueue::Job job{};
-  ProducerPeer* producer = nullptr;
-  Cell cell = 0;
-  Errc error = Errc::ok;
-};
-
-/// Thread safety: one thread at a time, except `done`, `reject` and `drop`.
+/// Thread safety: one thread at a time, except `give_back`, `reject` and `drop`.
 class WorkerPort final : public WaitableHandleOwner {
  public:
-  ~WorkerPort() override { file_.leave(); }
-
   /// Errors: see `Worker::Worker`.
-  [[nodiscard]] static Result<WorkerPort*> create(const Node& node, std::string_view service,
-                                                  Schema schema, const PayloadLayout& payload,
+  [[nodiscard]] static Result<WorkerPort*> create(const Node& node,
+                                                  const ServiceDescription& service,
+                                                  const PayloadLayout& payload,
                                                   const WorkerOptions& options);
+  /// For `create`, both.
+  WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+             const WorkerOptions& options);
+  Result<void> open();
 
   /// A job whose payload cannot be read is not handed out. Lock-free; system calls only when ports
   /// came or went, a producer took more memory, or, at most every kLongestSleep, when there is no
   /// job.
-  [[nodiscard]] Assigned receive() noexcept {
+  [[nodiscard]] Borrowed receive() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
-    Assigned assigned = take(cell);
-    if (assigned.payload == nullptr && settle_descriptor()) [[unlikely]]
-      assigned = take(cell);
-    if (assigned.payload == nullptr) {
+    Borrowed job = take(cell);
+    if (job.payload == nullptr && settle_descriptor()) [[unlikely]]
+      job = take(cell);
+    if (job.payload == nullptr) {
       cells_.withdraw(cell);
-      assigned.error = report(pending_failure_);
+      job.error = report(pending_failure_);
     }
-    return assigned;
+    return job;
   }
   /// Sleeps until there is a job, at most `timeout`.
-  [[nodiscard]] Assigned wait(std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] Borrowed wait(std::chrono::nanoseconds timeout) noexcept;
 
   /// Ends the handle of a job: it is done, or goes to the next worker that asks. Any thread;
   /// afterwards this may be gone. Whether the job was still this worker's. Lock-free; a system call
   /// only if somebody sleeps, or the producer has left.
-  bool done(const Assigned& assigned) noexcept;
-  bool reject(const Assigned& assigned) noexcept;
+  bool give_back(const Borrowed& job) noexcept;
+  bool reject(const Borrowed& job) noexcept;
 
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
@@ -91,10 +81,10 @@ class WorkerPort final : public WaitableHandleOwner {
   [[nodiscard]] std::uint32_t producers() noexcept;
 
  private:
-  WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-             const WorkerOptions& options);
-
-  Result<void> open();
+  struct HeldJob {
+    WorkIndexQueue::Job job{};
+    ProducerPeer* producer = nullptr;
+  };
 
   [[nodiscard]] bool has_news() const noexcept {
     return board().generation_now() != seen_generation_;
@@ -105,7 +95,7 @@ class WorkerPort final : public WaitableHandleOwner {
   }
 
   /// Takes a job for the handle `cell`.
-  [[nodiscard]] Assigned take(Cell cell) noexcept {
+  [[nodiscard]] Borrowed take(Cell cell) noexcept {
     if (queue_) [[likely]] {
       if (const auto job = (*queue_)->take(file_.seat())) [[likely]]
         return assign(*job, cell);
@@ -113,10 +103,10 @@ class WorkerPort final : public WaitableHandleOwner {
     if (!has_looked()) [[likely]]
       return {};
     const auto job = queue_ ? (*queue_)->take(file_.seat()) : std::nullopt;
-    return job ? assign(*job, cell) : Assigned{};
+    return job ? assign(*job, cell) : Borrowed{};
   }
   /// The payload of a job that was just taken.
-  [[nodiscard]] Assigned assign(const WorkIndexQueue::Job& job, Cell cell) noexcept {
+  [[nodiscard]] Borrowed assign(const WorkIndexQueue::Job& job, Cell cell) noexcept {
     // A producer on that seat announced itself before it pushed: if that is news, so is the file.
     if (has_news()) [[unlikely]]
       look();
@@ -126,10 +116,14 @@ class WorkerPort final : public WaitableHandleOwner {
     const PeerSlots::Payload payload = producer->slots.payload(job.slot);
     if (payload.data == nullptr) [[unlikely]]
       return assign_slowly(job, cell);
-    held_of_[cell] = producer;
-    return {payload.data, payload.count, job, producer, cell};
+    return hand_out(*producer, payload, job, cell);
   }
-  Assigned assign_slowly(const WorkIndexQueue::Job& job, Cell cell) noexcept;
+  [[nodiscard]] Borrowed hand_out(ProducerPeer& producer, const PeerSlots::Payload& payload,
+                                  const WorkIndexQueue::Job& job, Cell cell) noexcept {
+    held_[cell] = {job, &producer};
+    return {.payload = payload.data, .count = payload.count, .sequence = job.attempt, .cell = cell};
+  }
+  Borrowed assign_slowly(const WorkIndexQueue::Job& job, Cell cell) noexcept;
 
   bool has_looked() noexcept;
   void look_at(const std::string& name);
@@ -144,12 +138,11 @@ class WorkerPort final : public WaitableHandleOwner {
   Errc fail_too_many() noexcept;
 
   PayloadLayout payload_;
-  PortFile file_;
   std::uint64_t seen_generation_ = 0;
   std::optional<WorkQueue> queue_;                      // set once
   std::vector<std::unique_ptr<ProducerPeer>> by_seat_;  // null: nobody there
   std::vector<std::unique_ptr<ProducerPeer>> retired_;  // whose file is gone, with jobs still held
-  std::vector<const ProducerPeer*> held_of_;            // by cell
+  std::vector<HeldJob> held_;                           // by cell
   Deadline next_look_{std::chrono::nanoseconds{0}};
   Failure pending_failure_;  // found by a look or a take, and not reported yet
 };
