@@ -10,15 +10,15 @@ std::string format_checked(std::string_view pattern,
                            std::initializer_list<FormatArgument> arguments) {
   fmt::dynamic_format_arg_store<fmt::format_context> store;
   for (const FormatArgument& argument : arguments) {
-    switch (argument.kind()) {
+    switch (argument.kind) {
       case FormatArgument::Kind::signed_integer:
-        store.push_back(static_cast<std::int64_t>(argument.bits()));
+        store.push_back(static_cast<std::int64_t>(argument.bits));
         break;
       case FormatArgument::Kind::unsigned_integer:
-        store.push_back(argument.bits());
+        store.push_back(argument.bits);
         break;
       case FormatArgument::Kind::text:
-        store.push_back(argument.text());
+        store.push_back(argument.text);
         break;
     }
   }

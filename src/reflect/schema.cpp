@@ -25,6 +25,24 @@ std::string shortened(std::string name) {
   return name + tail;
 }
 
+void add_field(Schema& schema, const MemberInfo& member, const std::string& prefix,
+               std::uint64_t offset, std::uint32_t depth) {
+  const TypeInfo& type = *member.type;
+  offset += member.offset;
+  schema.fields.push_back(
+      {.name = prefix + shortened(std::string{member.name}),
+       .type = type.type,
+       .type_name = has_type_name(type.type) ? shortened(normalised_type_name(type.spelling)) : "",
+       .offset = offset,
+       .element_bytes = type.bytes,
+       .alignment = type.alignment,
+       .extents = {member.extents, member.extents + member.rank},
+       .depth = depth});
+  if (depth == kMaxFieldDepth) return;
+  const std::string path = schema.fields.back().name + '.';
+  for (const MemberInfo& inner : type.members) add_field(schema, inner, path, offset, depth + 1);
+}
+
 }  // namespace
 
 std::string_view to_string(FieldType type) noexcept {
@@ -48,30 +66,6 @@ std::uint64_t Field::count() const noexcept {
   return product;
 }
 
-namespace {
-
-void add_field(Schema& schema, const MemberInfo& member, const std::string& prefix,
-               std::uint64_t offset, std::uint32_t depth) {
-  const TypeInfo& type = *member.type;
-  Field field;
-  field.name = prefix + shortened(std::string{member.name});
-  field.type = type.type;
-  if (has_type_name(type.type)) field.type_name = shortened(normalised_type_name(type.spelling));
-  field.offset = offset + member.offset;
-  field.element_bytes = type.bytes;
-  field.alignment = type.alignment;
-  field.extents.assign(member.extents, member.extents + member.rank);
-  field.depth = depth;
-  const std::string path = field.name + '.';
-  schema.fields.push_back(std::move(field));
-  if (depth == kMaxFieldDepth) return;
-  for (std::size_t i = 0; i < type.member_count; ++i) {
-    add_field(schema, type.members[i], path, offset + member.offset, depth + 1);
-  }
-}
-
-}  // namespace
-
 Schema make_schema(std::string_view spelling, const MemberInfo& info) {
   const TypeInfo& type = *info.type;
   Schema schema;
@@ -80,9 +74,7 @@ Schema make_schema(std::string_view spelling, const MemberInfo& info) {
   for (std::size_t i = 0; i < info.rank; ++i) schema.bytes *= info.extents[i];
   schema.alignment = type.alignment;
   if (type.type == FieldType::record && info.rank == 0) {
-    for (std::size_t i = 0; i < type.member_count; ++i) {
-      add_field(schema, type.members[i], {}, 0, 0);
-    }
+    for (const MemberInfo& member : type.members) add_field(schema, member, {}, 0, 0);
   } else {
     add_field(schema, info, {}, 0, 0);
   }

@@ -50,10 +50,8 @@ bool same_last_part(std::string_view a, std::string_view b) {
   }
   const auto in_a = split(a.substr(open + 1, a.size() - open - 2), ", ");
   const auto in_b = split(b.substr(open + 1, b.size() - open - 2), ", ");
-  for (std::size_t i = 0; i < std::min(in_a.size(), in_b.size()); ++i) {
-    if (!same_type_name(in_a[i], in_b[i])) return false;
-  }
-  return true;
+  const auto [rest_a, rest_b] = std::ranges::mismatch(in_a, in_b, same_type_name);
+  return rest_a == in_a.end() || rest_b == in_b.end();
 }
 
 /// GCC spells out the function around a type and inline namespaces, Clang does not: the scopes of
@@ -85,11 +83,12 @@ std::string field_difference(const Field& expected, const Field& found, std::siz
   std::string here = described(expected);
   std::string there = described(found);
   if (same_name(expected, found) && here == there) {
-    const bool depth = expected.alignment == found.alignment;
-    here += depth ? format(" and depth {}", expected.depth)
-                  : format(" aligned to {}", expected.alignment);
-    there +=
-        depth ? format(" and depth {}", found.depth) : format(" aligned to {}", found.alignment);
+    const auto rest = [&](const Field& field) {
+      return expected.alignment == found.alignment ? format(" and depth {}", field.depth)
+                                                   : format(" aligned to {}", field.alignment);
+    };
+    here += rest(expected);
+    there += rest(found);
   }
   if (!same_name(expected, found)) {
     return format("field {} is {}, {} here, {}, {} in the service", index, label(expected, index),
@@ -100,21 +99,15 @@ std::string field_difference(const Field& expected, const Field& found, std::siz
 }
 
 std::optional<std::string> layout_difference(const Schema& expected, const Schema& found) {
-  const std::size_t common = std::min(expected.fields.size(), found.fields.size());
-  for (std::size_t i = 0; i < common; ++i) {
-    const Field& here = expected.fields[i];
-    const Field& there = found.fields[i];
-    if (!same_name(here, there) || !same_layout(here, there)) {
-      return field_difference(here, there, i);
-    }
-  }
-  if (expected.fields.size() > common) {
-    return format("field {} is only here, not in the service",
-                  label(expected.fields[common], common));
-  }
-  if (found.fields.size() > common) {
-    return format("field {} is only in the service, not here", label(found.fields[common], common));
-  }
+  const auto [here, there] = std::ranges::mismatch(
+      expected.fields, found.fields,
+      [](const Field& a, const Field& b) { return same_name(a, b) && same_layout(a, b); });
+  const auto index = static_cast<std::size_t>(here - expected.fields.begin());
+  const bool is_here = here != expected.fields.end();
+  const bool is_there = there != found.fields.end();
+  if (is_here && is_there) return field_difference(*here, *there, index);
+  if (is_here) return format("field {} is only here, not in the service", label(*here, index));
+  if (is_there) return format("field {} is only in the service, not here", label(*there, index));
   if (expected.bytes != found.bytes) {
     return format("the payload has {} bytes here, {} in the service", expected.bytes, found.bytes);
   }

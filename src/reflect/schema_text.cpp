@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bit>
 #include <charconv>
-#include <limits>
 #include <sluice/core/format.hpp>
 #include <sluice/reflect/schema.hpp>
 
@@ -18,23 +18,6 @@ std::string extents_text(const Field& field) {
   }
   return text.empty() ? "-" : text;
 }
-
-}  // namespace
-
-std::string encode(const Schema& schema) {
-  std::string text =
-      format("{}{}\n{} {} {} {}:{}\n", kFormat, kVersion, schema.bytes, schema.alignment,
-             schema.fields.size(), schema.type_name.size(), schema.type_name);
-  for (const Field& field : schema.fields) {
-    const std::string_view name = field.last_part();
-    text += format("{} {} {} {} {} {} {}:{} {}:{}\n", field.depth, to_string(field.type),
-                   field.offset, field.element_bytes, field.alignment, extents_text(field),
-                   name.size(), name, field.type_name.size(), field.type_name);
-  }
-  return text;
-}
-
-namespace {
 
 /// Reads the text from left to right. After the first thing that is not as it should be, `failed`
 /// stays set and what is read is zero or empty.
@@ -106,13 +89,11 @@ Failure corrupted(const std::string& what) {
   return {Errc::corrupted, "the service's description of its payload type is damaged: " + what};
 }
 
-bool is_alignment(std::uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
-
 bool has_right_size(const Field& field) {
   const std::uint64_t bytes = field.element_bytes;
   const std::uint64_t right = fixed_bytes(field.type);
   if (bytes == 0) return false;
-  if (is_enum(field.type)) return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+  if (is_enum(field.type)) return std::has_single_bit(bytes) && bytes <= 8;
   if (field.type == FieldType::long_double) return bytes >= 8 && bytes <= 16;
   return right == 0 || bytes == right;
 }
@@ -121,8 +102,7 @@ bool has_right_size(const Field& field) {
 std::optional<std::uint64_t> total_bytes(const Field& field) {
   std::uint64_t bytes = field.element_bytes;
   for (const std::uint64_t extent : field.extents) {
-    if (extent == 0 || bytes > std::numeric_limits<std::uint64_t>::max() / extent) return {};
-    bytes *= extent;
+    if (extent == 0 || __builtin_mul_overflow(bytes, extent, &bytes)) return {};
   }
   return bytes;
 }
@@ -135,6 +115,19 @@ struct Enclosing {
 };
 
 }  // namespace
+
+std::string encode(const Schema& schema) {
+  std::string text =
+      format("{}{}\n{} {} {} {}:{}\n", kFormat, kVersion, schema.bytes, schema.alignment,
+             schema.fields.size(), schema.type_name.size(), schema.type_name);
+  for (const Field& field : schema.fields) {
+    const std::string_view name = field.last_part();
+    text += format("{} {} {} {} {} {} {}:{} {}:{}\n", field.depth, to_string(field.type),
+                   field.offset, field.element_bytes, field.alignment, extents_text(field),
+                   name.size(), name, field.type_name.size(), field.type_name);
+  }
+  return text;
+}
 
 Result<Schema> decode(std::string_view text) {
   if (text.size() > kMaxSchemaBytes) {
@@ -157,7 +150,7 @@ Result<Schema> decode(std::string_view text) {
   const std::uint64_t field_count = parser.number();
   schema.type_name = parser.name("\n");
   if (parser.failed()) return corrupted("malformed in line 2");
-  if (!is_alignment(schema.alignment)) return corrupted("an alignment is no power of two");
+  if (!std::has_single_bit(schema.alignment)) return corrupted("an alignment is no power of two");
   if (field_count > kMaxFields) {
     return corrupted(format("{} fields, the limit is {}", field_count, kMaxFields));
   }
@@ -180,7 +173,7 @@ Result<Schema> decode(std::string_view text) {
     }
     enclosing.resize(static_cast<std::size_t>(depth) + 1);
     const Enclosing& around = enclosing.back();
-    if (!is_alignment(field.alignment) || !has_right_size(field) ||
+    if (!std::has_single_bit(field.alignment) || !has_right_size(field) ||
         has_type_name(field.type) == field.type_name.empty() ||
         field.name.find('.') != std::string::npos) {
       return corrupted(format("field {} has impossible properties", i));

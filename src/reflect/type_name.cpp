@@ -6,10 +6,7 @@
 namespace sluice {
 namespace {
 
-bool is_word(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80;
-}
+using spelling::is_word;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
@@ -60,22 +57,22 @@ std::string normalised_type_name(std::string_view spelling) {
   std::string result;
   std::vector<std::string_view> integer;
   const std::string_view rest{text};
+  const auto word_at = [&](std::size_t begin) {
+    std::size_t end = begin;
+    while (end < rest.size() && is_word(rest[end])) ++end;
+    return rest.substr(begin, end - begin);
+  };
   for (std::size_t i = 0; i < rest.size();) {
     if (is_word(rest[i])) {
-      std::size_t end = i;
-      while (end < rest.size() && is_word(rest[end])) ++end;
-      const std::string_view word = rest.substr(i, end - i);
-      i = end;
+      const std::string_view word = word_at(i);
+      i += word.size();
       if (!is_integer_word(word)) {
         result += without_suffix(word);
         continue;
       }
       integer.push_back(word);
-      std::size_t next = end;
-      while (next < rest.size() && rest[next] == ' ') ++next;
-      std::size_t stop = next;
-      while (stop < rest.size() && is_word(rest[stop])) ++stop;
-      if (next > end && is_integer_word(rest.substr(next, stop - next))) {
+      const std::size_t next = std::min(rest.find_first_not_of(' ', i), rest.size());
+      if (next > i && is_integer_word(word_at(next))) {
         i = next;
       } else {
         result += integer_name(integer);

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#if defined(SLUICE_CASE) || defined(SLUICE_EIGHT) || defined(SLUICE_NAME) || \
-    defined(SLUICE_TYPE) || defined(SLUICE_1) || defined(SLUICE_ROWS0) || defined(SLUICE_B8)
+#if defined(SLUICE_CASE) || defined(SLUICE_FOUR) || defined(SLUICE_NAME) || \
+    defined(SLUICE_TYPE) || defined(SLUICE_1) || defined(SLUICE_TIMES0) || defined(SLUICE_B4)
 #error "the header leaves macros behind"
 #endif
 
@@ -182,7 +182,7 @@ consteval const MemberInfo& member(std::size_t index) {
 
 template <typename T>
 consteval std::size_t members() {
-  return payload_info<T>.type->member_count;
+  return payload_info<T>.type->members.size();
 }
 
 template <typename T>

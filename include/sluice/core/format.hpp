@@ -20,8 +20,7 @@
 namespace sluice {
 
 /// One argument of `format`. It refers to the text that it was made of.
-class FormatArgument {
- public:
+struct FormatArgument {
   enum class Kind : std::uint8_t { signed_integer, unsigned_integer, text };
 
   template <typename T>
@@ -34,24 +33,19 @@ class FormatArgument {
   }
 
   template <typename T>
-  constexpr explicit FormatArgument(const T& value) : kind_(kind_of<T>()) {
+  constexpr explicit FormatArgument(const T& value) : kind(kind_of<T>()) {
     if constexpr (kind_of<T>() == Kind::text) {
-      text_ = value;
+      text = value;
     } else if constexpr (std::integral<T>) {
-      bits_ = static_cast<std::uint64_t>(value);
+      bits = static_cast<std::uint64_t>(value);
     } else {
-      bits_ = std::uint32_t{value};
+      bits = std::uint32_t{value};
     }
   }
 
-  [[nodiscard]] Kind kind() const noexcept { return kind_; }
-  [[nodiscard]] std::uint64_t bits() const noexcept { return bits_; }
-  [[nodiscard]] std::string_view text() const noexcept { return text_; }
-
- private:
-  Kind kind_;
-  std::uint64_t bits_ = 0;
-  std::string_view text_;
+  Kind kind;
+  std::uint64_t bits = 0;
+  std::string_view text;
 };
 
 template <typename T>
@@ -91,19 +85,15 @@ void pattern_does_not_fit_the_arguments();  // Not constexpr: a call of it does 
 
 /// A pattern that was checked, at compile time, against arguments of the types `Args`.
 template <typename... Args>
-class FormatPattern {
- public:
+struct FormatPattern {
   template <std::convertible_to<std::string_view> Text>
-  consteval FormatPattern(const Text& text) : text_(text) {  // NOLINT
-    if (!fits_arguments(text_, {FormatArgument::kind_of<Args>()...})) {
+  consteval FormatPattern(const Text& pattern) : text(pattern) {  // NOLINT
+    if (!fits_arguments(text, {FormatArgument::kind_of<Args>()...})) {
       pattern_does_not_fit_the_arguments();
     }
   }
 
-  [[nodiscard]] std::string_view text() const noexcept { return text_; }
-
- private:
-  std::string_view text_;
+  std::string_view text;
 };
 
 /// Precondition: `fits_arguments(pattern, <the kinds of arguments>)`.
@@ -116,7 +106,7 @@ inline constexpr struct Format {
   template <Formattable... Args>
   [[nodiscard]] std::string operator()(std::type_identity_t<FormatPattern<Args...>> pattern,
                                        const Args&... arguments) const {
-    return format_checked(pattern.text(), {FormatArgument(arguments)...});
+    return format_checked(pattern.text, {FormatArgument(arguments)...});
   }
 } format;
 

@@ -200,6 +200,10 @@ class BroadcastReader {
     Slot slot = kNoSlot;  ///< kNoSlot: nothing there. From the publisher: check its range.
   };
 
+  struct ExpectNothing {
+    void operator()(Slot) const noexcept {}
+  };
+
   /// Tries before help is asked for.
   static constexpr std::uint32_t kTries = 4;
 
@@ -228,14 +232,10 @@ class BroadcastReader {
   }
 
   /// Takes the next sample, or the newest, and holds it in claim `claim`, which must be clear,
-  /// until `release(claim)`.
-  [[nodiscard]] Taken take(Claim claim, Want want = Want::oldest) noexcept {
-    return take(claim, want, [](Slot) {});
-  }
-
-  /// The same; `expect(slot)` is called before the claim, to fetch the payload into the cache.
-  template <typename Expect>
-  [[nodiscard]] Taken take(Claim claim, Want want, Expect&& expect) noexcept {
+  /// until `release(claim)`. `expect(slot)` is called before the claim, to fetch the payload into
+  /// the cache.
+  template <typename Expect = ExpectNothing>
+  [[nodiscard]] Taken take(Claim claim, Want want = Want::oldest, Expect&& expect = {}) noexcept {
     if (want == Want::oldest) {
       // The entry itself says whether it is there: one cache line to wait for, not `head`'s too.
       // acquire: pairs with the release of the entry in `publish`; if it is of a later position,

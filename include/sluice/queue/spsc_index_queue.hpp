@@ -66,8 +66,6 @@ class SpscIndexQueue::Producer {
   }
   Producer(Producer&&) noexcept = default;
   Producer& operator=(Producer&&) noexcept = default;
-  Producer(const Producer&) = delete;
-  Producer& operator=(const Producer&) = delete;
 
   /// The consumer's half is there, with `their_head` in it: until now it was not, and the head was
   /// a word that stayed 0.
@@ -137,8 +135,6 @@ class SpscIndexQueue::Consumer {
   }
   Consumer(Consumer&&) noexcept = default;
   Consumer& operator=(Consumer&&) noexcept = default;
-  Consumer(const Consumer&) = delete;
-  Consumer& operator=(const Consumer&) = delete;
 
   /// The oldest index, which stays in the queue; nothing when the queue is empty or broken. Look
   /// once: a hostile producer may put another index in its place.

@@ -21,12 +21,9 @@
 //                      <-----
 //                put_back: attempts + 1
 //
-// Position p is cell p % capacity in lap p / capacity; at tail the next job goes in, and at head is
-// the next job that nobody had yet.
-//
-// **The claim is the cell**, as in `MpmcIndexQueue`: each step is one compare-and-swap on the whole
-// cell, and carries who did it. So a participant killed at any instruction has done a step or has
-// not; tail and head are hints (`PositionHint`) and may be behind.
+// At the tail the next job goes in, and at the head is the next job that nobody had yet. Each step
+// is one compare-and-swap on the whole cell (`CellQueue`), and carries who did it: a participant
+// killed at any instruction has done a step or has not.
 //
 // **Jobs that were put back** lie behind the head; their attempts tell them from the others.
 // `returned` counts them, and a worker for whom it has changed scans the cells. A process killed
@@ -49,47 +46,32 @@
 #pragma once
 
 #include <atomic>
-#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <optional>
 #include <sluice/core/index.hpp>
 #include <sluice/platform/cache_line.hpp>
-#include <sluice/queue/position_hint.hpp>
+#include <sluice/queue/cell_queue.hpp>
 
 namespace sluice {
+
+/// The words in front of the cells.
+struct WorkEnds {
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> tail{0};
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> head{0};
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> returned{0};
+};
 
 /// Works on words that others share. An object remembers up to where it has looked for jobs that
 /// were put back: `take` and `has_ready` are for one thread at a time. The rest may be called from
 /// any thread at any time. Nothing here waits.
-class WorkIndexQueue {
+class WorkIndexQueue : public CellQueue<WorkEnds, 2, 38> {
  public:
-  using Cell = std::atomic<std::uint64_t>;
-
   static constexpr std::size_t kMaxCapacity = 4096;
   static constexpr std::uint32_t kMaxSeats = 1024;    ///< producers, and workers
   static constexpr std::uint32_t kMaxSlots = 4096;    ///< of a producer
   static constexpr std::uint32_t kMostAttempts = 64;  ///< stands for more, too
-
-  /// The shared words: `bytes(capacity)` bytes at a multiple of `kCacheLineBytes`.
-  struct Words {
-    alignas(kCacheLineBytes) std::atomic<std::uint64_t> tail{0};
-    alignas(kCacheLineBytes) std::atomic<std::uint64_t> head{0};
-    alignas(kCacheLineBytes) std::atomic<std::uint64_t> returned{0};
-
-    [[nodiscard]] static constexpr std::size_t bytes(std::size_t capacity) noexcept {
-      return sizeof(Words) + capacity * sizeof(Cell);
-    }
-    /// Makes an empty queue in `memory`.
-    static Words* create(void* memory, std::size_t capacity) noexcept {
-      auto* const words = new (memory) Words;
-      for (std::size_t i = 0; i != capacity; ++i) new (words->cells() + i) Cell{0};
-      return words;
-    }
-    [[nodiscard]] Cell* cells() noexcept { return reinterpret_cast<Cell*>(this + 1); }
-  };
 
   /// A job that a worker took, until it hands it to `finish` or `put_back`.
   struct Job {
@@ -103,30 +85,18 @@ class WorkIndexQueue {
   /// Goes on from what the words hold. `capacity` is a power of two up to `kMaxCapacity`, the same
   /// for everybody.
   WorkIndexQueue(Words& words, std::size_t capacity) noexcept
-      : words_(&words),
-        capacity_(capacity),
-        lap_shift_(std::countr_zero(capacity)),
+      : CellQueue(words, capacity),
         // One less: the first take scans. Relaxed: any value makes it scan at most once too often.
         seen_(words.returned.load(std::memory_order_relaxed) - 1) {
-    assert(std::has_single_bit(capacity) && capacity <= kMaxCapacity);
+    assert(capacity <= kMaxCapacity);
   }
 
   /// Appends the job in `slot` of `producer`; its position, or nothing when the queue is full.
   /// The slot must not be written until `is_pending` says that the job is done.
   [[nodiscard]] std::optional<std::uint64_t> push(Seat producer, Slot slot) noexcept {
     assert(producer < kMaxSeats && slot < kMaxSlots);
-    while (auto place = find(words_->tail, kFree)) {
-      const std::uint64_t job = pack(turn(place->position, kReady), producer, slot);
-      // Release, with the acquire in `try_take`: the payload. Relaxed on failure: another push was
-      // first, and the word is thrown away.
-      if (place->cell->compare_exchange_strong(place->word, job, std::memory_order_release,
-                                               std::memory_order_relaxed)) {
-        // Killed here: the job is in the queue, the tail is behind, the next one moves it on.
-        PositionHint::move_on(words_->tail, place->position);
-        return place->position;
-      }
-    }
-    return std::nullopt;
+    return push_contents(std::uint64_t{producer & (kMaxSeats - 1)} << kProducerShift |
+                         std::uint64_t{slot & (kMaxSlots - 1)} << kSlotShift);
   }
 
   /// Takes the oldest job that was put back; if there is none, the oldest that nobody had yet.
@@ -143,7 +113,7 @@ class WorkIndexQueue {
     while (auto place = find(words_->head, kReady)) {
       if (auto job = try_take(*place, worker)) {
         // Killed here: the head is behind, the next one moves it on.
-        PositionHint::move_on(words_->head, place->position);
+        move_on(words_->head, place->position);
         return job;
       }
     }
@@ -161,7 +131,7 @@ class WorkIndexQueue {
       const std::uint64_t word = cell.load(std::memory_order_relaxed);
       if (state_of(word) != kReady || attempts_of(word) == 0) continue;
       // If it fails, another one has the job.
-      if (auto job = try_take({&cell, position_of(word, tail, i), word}, worker)) return job;
+      if (auto job = try_take({&cell, position_of(word, tail + i), word}, worker)) return job;
     }
     return std::nullopt;
   }
@@ -210,7 +180,7 @@ class WorkIndexQueue {
       // Relaxed: what the dead worker did happened before its lock was dropped, and the
       // compare-and-swap tests it again.
       const std::uint64_t word = cell_at(i).load(std::memory_order_relaxed);
-      if (state_of(word) != kTaken || worker_of(word) != worker) continue;
+      if (state_of(word) != kTaken || (word & kWorkerMask) != worker) continue;
       count += return_cell(cell_at(i), word);
     }
     return count;
@@ -258,55 +228,33 @@ class WorkIndexQueue {
   /// Whether a push would be refused; also with `size() < capacity()`, see "In order" above. May
   /// move the tail on.
   [[nodiscard]] bool full() const noexcept { return !find(words_->tail, kFree); }
-  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  enum State : std::int32_t { kFree = 0, kReady = 1, kTaken = 2 };
-
-  struct Place {
-    Cell* cell;
-    std::uint64_t position;
-    std::uint64_t word;  // what the cell held
-  };
-
   static constexpr int kSlotShift = 10;
   static constexpr int kProducerShift = 22;
   static constexpr int kAttemptsShift = 32;
-  static constexpr int kTurnShift = 38;  // turn = 4 * lap + state
   static constexpr std::uint64_t kOneAttempt = std::uint64_t{1} << kAttemptsShift;
-  static constexpr std::uint64_t kOneTurn = std::uint64_t{1} << kTurnShift;
   static constexpr std::uint64_t kWorkerMask = kMaxSeats - 1;
 
-  // Seen from the tail, a cell is at most free in the next lap; seen from the head, at most ready
-  // in it. What comes after that, a push or a first take one lap later, needs a tail or head that
-  // got there.
-  static constexpr std::int32_t kMostTurnsAhead = 4;
-
-  static constexpr std::uint32_t turn_of(std::uint64_t word) noexcept {
-    return static_cast<std::uint32_t>(word >> kTurnShift);
+  // What lies from bit `shift` on, one of `count` values.
+  static constexpr std::uint32_t field(std::uint64_t word, int shift,
+                                       std::uint32_t count) noexcept {
+    return static_cast<std::uint32_t>(word >> shift) & (count - 1);
   }
   static constexpr std::uint32_t state_of(std::uint64_t word) noexcept { return turn_of(word) & 3; }
   static constexpr std::uint32_t attempts_of(std::uint64_t word) noexcept {
-    return static_cast<std::uint32_t>(word >> kAttemptsShift) & (kMostAttempts - 1);
+    return field(word, kAttemptsShift, kMostAttempts);
   }
   static constexpr Seat producer_of(std::uint64_t word) noexcept {
-    return static_cast<std::uint32_t>(word >> kProducerShift) & (kMaxSeats - 1);
+    return field(word, kProducerShift, kMaxSeats);
   }
   static constexpr Slot slot_of(std::uint64_t word) noexcept {
-    return static_cast<std::uint32_t>(word >> kSlotShift) & (kMaxSlots - 1);
-  }
-  static constexpr Seat worker_of(std::uint64_t word) noexcept {
-    return static_cast<std::uint32_t>(word & kWorkerMask);
+    return field(word, kSlotShift, kMaxSlots);
   }
   static constexpr bool is_job(std::uint64_t word) noexcept {
     return state_of(word) == kReady || state_of(word) == kTaken;
   }
 
-  static constexpr std::uint64_t pack(std::uint32_t turn, Seat producer, Slot slot) noexcept {
-    return std::uint64_t{turn} << kTurnShift |
-           std::uint64_t{producer & (kMaxSeats - 1)} << kProducerShift |
-           std::uint64_t{slot & (kMaxSlots - 1)} << kSlotShift;
-  }
   static constexpr std::uint64_t taken(std::uint64_t ready, Seat worker) noexcept {
     return ((ready & ~kWorkerMask) + kOneTurn) | (worker & kWorkerMask);
   }
@@ -314,47 +262,10 @@ class WorkIndexQueue {
     const bool counts = attempts_of(taken) != kMostAttempts - 1;
     return (taken & ~kWorkerMask) - kOneTurn + (counts ? kOneAttempt : 0);
   }
-  static constexpr std::uint64_t freed(std::uint64_t taken) noexcept {
-    return (std::uint64_t{turn_of(taken)} + 2) << kTurnShift;
-  }
-
-  // A turn has 26 bits; the others are shifted out.
-  static constexpr std::int32_t turns_ahead(std::uint64_t word, std::uint32_t turn) noexcept {
-    return static_cast<std::int32_t>((turn_of(word) - turn) << 6) >> 6;
-  }
-  [[nodiscard]] std::uint32_t turn(std::uint64_t position, State state) const noexcept {
-    return static_cast<std::uint32_t>(position >> lap_shift_) << 2 |
-           static_cast<std::uint32_t>(state);
-  }
-  // The full position of what was found `index` cells behind the one at the tail: the lap of the
-  // cell, next to that of the tail.
-  [[nodiscard]] std::uint64_t position_of(std::uint64_t word, std::uint64_t tail,
-                                          std::size_t index) const noexcept {
-    const std::uint64_t here = tail + index;
-    const std::int32_t laps =
-        turns_ahead(word, turn(here, static_cast<State>(state_of(word)))) >> 2;
-    return here + (static_cast<std::uint64_t>(std::int64_t{laps}) << lap_shift_);
-  }
-  [[nodiscard]] Cell& cell_at(std::uint64_t position) const noexcept {
-    return words_->cells()[position & (capacity_ - 1)];
-  }
-
-  // The cell at the tail (head) once it is free (ready); nothing if it is behind that: the queue is
-  // full (nothing is there). Goes round again only when the tail (head) moved.
-  [[nodiscard]] std::optional<Place> find(std::atomic<std::uint64_t>& hint,
-                                          State state) const noexcept {
-    for (;;) {
-      // Acquire, with the release in `PositionHint::move_on`: the cell is seen at least as it was
-      // when the tail (head) got here, so that it is one lap behind at most.
-      const std::uint64_t position = hint.load(std::memory_order_acquire);
-      Cell& cell = cell_at(position);
-      // Relaxed: the turn alone decides, and the compare-and-swap tests it again.
-      const std::uint64_t word = cell.load(std::memory_order_relaxed);
-      const std::int32_t ahead = turns_ahead(word, turn(position, state));
-      if (ahead < 0) return std::nullopt;
-      if (ahead == 0) return Place{&cell, position, word};
-      if (!PositionHint::catch_up(hint, position, ahead, kMostTurnsAhead)) return std::nullopt;
-    }
+  // The position whose job the cell holds, the one closest to `near`, another position of the cell.
+  [[nodiscard]] std::uint64_t position_of(std::uint64_t word, std::uint64_t near) const noexcept {
+    const std::int64_t laps = turns_ahead(word, turn(near, kFree)) >> 2;
+    return near + (static_cast<std::uint64_t>(laps) << lap_shift_);
   }
 
   // From ready to taken: for a job that nobody had, and for one that was put back.
@@ -362,9 +273,9 @@ class WorkIndexQueue {
     assert(worker < kMaxSeats);
     const std::uint64_t word = place.word;
     const std::uint64_t mine = taken(word, worker);
-    // Acquire, with the release in `push`: the payload. That holds for a job that was put back,
-    // too: the steps in between are read-modify-writes and go on with the release sequence of the
-    // push. Relaxed on failure: another one has the job.
+    // Acquire, with the release in `push_contents`: the payload. That holds for a job that was put
+    // back, too: the steps in between are read-modify-writes and go on with the release sequence of
+    // the push. Relaxed on failure: another one has the job.
     if (!place.cell->compare_exchange_strong(place.word, mine, std::memory_order_acquire,
                                              std::memory_order_relaxed)) {
       return std::nullopt;
@@ -386,13 +297,9 @@ class WorkIndexQueue {
     return true;
   }
 
-  Words* words_;
-  std::size_t capacity_;
-  int lap_shift_;
   std::uint64_t seen_;  // value of `returned` before the last scan that found nothing
 };
 
-static_assert(WorkIndexQueue::Cell::is_always_lock_free && sizeof(WorkIndexQueue::Cell) == 8);
 static_assert(sizeof(WorkIndexQueue::Words) == 3 * kCacheLineBytes);
 static_assert(offsetof(WorkIndexQueue::Words, head) == kCacheLineBytes &&
               offsetof(WorkIndexQueue::Words, returned) == 2 * kCacheLineBytes);

@@ -53,92 +53,60 @@ constexpr Members<Types...> members_at(Values&... values) {
 /// Binds the N members of `object`. Ill-formed for bit-fields, which have no address.
 template <std::size_t N, typename T>
 constexpr auto bind(T& object) {
-// The names: z1 … zn, preceded by as many full rows of eight, a1 … a8, b1 … b8, … as it takes.
+// The names: z, preceded by a name for each of N - 1, as many 64s, 16s, 4s and ones as it has.
 #define SLUICE_NAME(x) x
 #define SLUICE_TYPE(x) decltype(x)
-#define SLUICE_1(X, r) X(r##1)
-#define SLUICE_2(X, r) SLUICE_1(X, r), X(r##2)
-#define SLUICE_3(X, r) SLUICE_2(X, r), X(r##3)
-#define SLUICE_4(X, r) SLUICE_3(X, r), X(r##4)
-#define SLUICE_5(X, r) SLUICE_4(X, r), X(r##5)
-#define SLUICE_6(X, r) SLUICE_5(X, r), X(r##6)
-#define SLUICE_7(X, r) SLUICE_6(X, r), X(r##7)
-#define SLUICE_8(X, r) SLUICE_7(X, r), X(r##8)
-#define SLUICE_ROWS0(X)
-#define SLUICE_ROWS8(X) SLUICE_ROWS0(X) SLUICE_8(X, a),
-#define SLUICE_ROWS16(X) SLUICE_ROWS8(X) SLUICE_8(X, b),
-#define SLUICE_ROWS24(X) SLUICE_ROWS16(X) SLUICE_8(X, c),
-#define SLUICE_ROWS32(X) SLUICE_ROWS24(X) SLUICE_8(X, d),
-#define SLUICE_ROWS40(X) SLUICE_ROWS32(X) SLUICE_8(X, e),
-#define SLUICE_ROWS48(X) SLUICE_ROWS40(X) SLUICE_8(X, f),
-#define SLUICE_ROWS56(X) SLUICE_ROWS48(X) SLUICE_8(X, g),
-#define SLUICE_ROWS64(X) SLUICE_ROWS56(X) SLUICE_8(X, h),
-#define SLUICE_ROWS72(X) SLUICE_ROWS64(X) SLUICE_8(X, i),
-#define SLUICE_ROWS80(X) SLUICE_ROWS72(X) SLUICE_8(X, j),
-#define SLUICE_ROWS88(X) SLUICE_ROWS80(X) SLUICE_8(X, k),
-#define SLUICE_ROWS96(X) SLUICE_ROWS88(X) SLUICE_8(X, l),
-#define SLUICE_ROWS104(X) SLUICE_ROWS96(X) SLUICE_8(X, m),
-#define SLUICE_ROWS112(X) SLUICE_ROWS104(X) SLUICE_8(X, n),
-#define SLUICE_ROWS120(X) SLUICE_ROWS112(X) SLUICE_8(X, o),
-#define SLUICE_CASE(rows, n)                                                      \
-  if constexpr (N == rows + n) {                                                  \
-    auto& [SLUICE_ROWS##rows(SLUICE_NAME) SLUICE_##n(SLUICE_NAME, z)] = object;   \
-    return members_at<SLUICE_ROWS##rows(SLUICE_TYPE) SLUICE_##n(SLUICE_TYPE, z)>( \
-        SLUICE_ROWS##rows(SLUICE_NAME) SLUICE_##n(SLUICE_NAME, z));               \
+#define SLUICE_1(X, p) X(p)
+#define SLUICE_4(X, p) X(p##0), X(p##1), X(p##2), X(p##3)
+#define SLUICE_16(X, p) SLUICE_4(X, p##0), SLUICE_4(X, p##1), SLUICE_4(X, p##2), SLUICE_4(X, p##3)
+#define SLUICE_64(X, p) \
+  SLUICE_16(X, p##0), SLUICE_16(X, p##1), SLUICE_16(X, p##2), SLUICE_16(X, p##3)
+#define SLUICE_TIMES0(M, X, p)
+#define SLUICE_TIMES1(M, X, p) M(X, p##0),
+#define SLUICE_TIMES2(M, X, p) M(X, p##0), M(X, p##1),
+#define SLUICE_TIMES3(M, X, p) M(X, p##0), M(X, p##1), M(X, p##2),
+#define SLUICE_ALL(X, d, c, b, a)                                   \
+  SLUICE_TIMES##d(SLUICE_64, X, w) SLUICE_TIMES##c(SLUICE_16, X, v) \
+      SLUICE_TIMES##b(SLUICE_4, X, u) SLUICE_TIMES##a(SLUICE_1, X, t) X(z)
+#define SLUICE_CASE(d, c, b, a)                                                                  \
+  if constexpr ((N - 1) % 4 == a) {                                                              \
+    auto& [SLUICE_ALL(SLUICE_NAME, d, c, b, a)] = object;                                        \
+    return members_at<SLUICE_ALL(SLUICE_TYPE, d, c, b, a)>(SLUICE_ALL(SLUICE_NAME, d, c, b, a)); \
   }
-#define SLUICE_EIGHT(rows)                   \
-  if constexpr (N > rows && N <= rows + 8) { \
-    SLUICE_CASE(rows, 1)                     \
-    SLUICE_CASE(rows, 2)                     \
-    SLUICE_CASE(rows, 3)                     \
-    SLUICE_CASE(rows, 4)                     \
-    SLUICE_CASE(rows, 5)                     \
-    SLUICE_CASE(rows, 6)                     \
-    SLUICE_CASE(rows, 7)                     \
-    SLUICE_CASE(rows, 8)                     \
+#define SLUICE_FOUR(d, c, b)            \
+  if constexpr ((N - 1) / 4 % 4 == b) { \
+    SLUICE_CASE(d, c, b, 0)             \
+    SLUICE_CASE(d, c, b, 1)             \
+    SLUICE_CASE(d, c, b, 2)             \
+    SLUICE_CASE(d, c, b, 3)             \
+  }
+#define SLUICE_SIXTEEN(d, c)                 \
+  if constexpr ((N - 1) / 16 == 4 * d + c) { \
+    SLUICE_FOUR(d, c, 0)                     \
+    SLUICE_FOUR(d, c, 1)                     \
+    SLUICE_FOUR(d, c, 2)                     \
+    SLUICE_FOUR(d, c, 3)                     \
   }
   if constexpr (N == 0) return static_cast<void>(object), Members<>{};
-  SLUICE_EIGHT(0)
-  SLUICE_EIGHT(8)
-  SLUICE_EIGHT(16)
-  SLUICE_EIGHT(24)
-  SLUICE_EIGHT(32)
-  SLUICE_EIGHT(40)
-  SLUICE_EIGHT(48)
-  SLUICE_EIGHT(56)
-  SLUICE_EIGHT(64)
-  SLUICE_EIGHT(72)
-  SLUICE_EIGHT(80)
-  SLUICE_EIGHT(88)
-  SLUICE_EIGHT(96)
-  SLUICE_EIGHT(104)
-  SLUICE_EIGHT(112)
-  SLUICE_EIGHT(120)
-#undef SLUICE_EIGHT
+  SLUICE_SIXTEEN(0, 0)
+  SLUICE_SIXTEEN(0, 1)
+  SLUICE_SIXTEEN(0, 2)
+  SLUICE_SIXTEEN(0, 3)
+  SLUICE_SIXTEEN(1, 0)
+  SLUICE_SIXTEEN(1, 1)
+  SLUICE_SIXTEEN(1, 2)
+  SLUICE_SIXTEEN(1, 3)
+#undef SLUICE_SIXTEEN
+#undef SLUICE_FOUR
 #undef SLUICE_CASE
-#undef SLUICE_ROWS120
-#undef SLUICE_ROWS112
-#undef SLUICE_ROWS104
-#undef SLUICE_ROWS96
-#undef SLUICE_ROWS88
-#undef SLUICE_ROWS80
-#undef SLUICE_ROWS72
-#undef SLUICE_ROWS64
-#undef SLUICE_ROWS56
-#undef SLUICE_ROWS48
-#undef SLUICE_ROWS40
-#undef SLUICE_ROWS32
-#undef SLUICE_ROWS24
-#undef SLUICE_ROWS16
-#undef SLUICE_ROWS8
-#undef SLUICE_ROWS0
-#undef SLUICE_8
-#undef SLUICE_7
-#undef SLUICE_6
-#undef SLUICE_5
+#undef SLUICE_ALL
+#undef SLUICE_TIMES3
+#undef SLUICE_TIMES2
+#undef SLUICE_TIMES1
+#undef SLUICE_TIMES0
+#undef SLUICE_64
+#undef SLUICE_16
 #undef SLUICE_4
-#undef SLUICE_3
-#undef SLUICE_2
 #undef SLUICE_1
 #undef SLUICE_TYPE
 #undef SLUICE_NAME
@@ -167,27 +135,20 @@ inline constexpr Member<T> member{members<T>.addresses[I]};
 template <typename T, std::size_t I>
 consteval std::size_t offset() {
   constexpr const void* address = member<T, I>.address;
-#if defined(__clang__)
-  // Clang folds the difference only where __builtin_constant_p asks for it.
-  return static_cast<std::size_t>(
-      __builtin_constant_p(static_cast<const char*>(address) - specimen<T>.bytes)
-          ? static_cast<const char*>(address) - specimen<T>.bytes
-          : static_cast<const char*>(address) - specimen<T>.bytes);
-#else
-  // GCC folds comparisons of addresses in one object, but no cast from `void*`.
+  // Only comparisons of addresses in one object are folded, no cast from `void*`; and Clang folds
+  // those only where __builtin_constant_p asks for it.
   std::size_t low = 0;
   std::size_t high = sizeof(T);
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
     const void* byte = &specimen<T>.bytes[middle];
-    if (byte < address) {
+    if (__builtin_constant_p(byte < address) ? byte < address : byte < address) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
   return low;
-#endif
 }
 
 /// Brings a member into the spelling of a type: "… Named<Member<A>{(… &
@@ -198,16 +159,12 @@ struct Named {};
 /// The name of the member with index `I`: the last name in that spelling.
 template <typename T, std::size_t I>
 consteval std::string_view name() {
-  constexpr auto in_name = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-           c == '$' || static_cast<unsigned char>(c) >= 0x80;
-  };
-  constexpr std::string_view spelling = type_spelling<Named<member<T, I>>>;
-  std::size_t end = spelling.size();
-  while (end > 0 && !in_name(spelling[end - 1])) --end;
+  constexpr std::string_view text = type_spelling<Named<member<T, I>>>;
+  std::size_t end = text.size();
+  while (end > 0 && !spelling::is_word(text[end - 1])) --end;
   std::size_t begin = end;
-  while (begin > 0 && in_name(spelling[begin - 1])) --begin;
-  return spelling.substr(begin, end - begin);
+  while (begin > 0 && spelling::is_word(text[begin - 1])) --begin;
+  return text.substr(begin, end - begin);
 }
 
 }  // namespace sluice::aggregate

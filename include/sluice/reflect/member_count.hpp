@@ -44,17 +44,12 @@ struct Anything {
   requires(!std::is_same_v<U, T>) operator U() const&& noexcept;  // NOLINT
 };
 
-template <typename T>
+template <typename T, bool with_members = false>
 struct AnyBase {
   template <typename U>
-  requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>) operator U() const noexcept;  // NOLINT
-};
-
-template <typename T>
-struct AnyBaseWithMembers {
-  template <typename U>
-  requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T> && !std::is_empty_v<U>) operator U()
-      const noexcept;  // NOLINT
+  requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T> &&
+           !(with_members && std::is_empty_v<U>))
+  operator U() const noexcept;  // NOLINT
 };
 
 /// Is U a union or struct without a name, declared inside T?
@@ -78,47 +73,50 @@ struct AnyUnnamed {
 template <typename T, std::size_t N, typename... Last>
 consteval bool initialises() {
 #define SLUICE_CASE(n, ...)                   \
-  if constexpr (N % 8 == n) return requires { \
+  if constexpr (N % 4 == n) return requires { \
       T{__VA_ARGS__ Last{}...};               \
     };
-#define SLUICE_EIGHT(n, ...)                                \
-  if constexpr (N / 8 == n) {                               \
-    SLUICE_CASE(0, __VA_ARGS__)                             \
-    SLUICE_CASE(1, __VA_ARGS__{}, )                         \
-    SLUICE_CASE(2, __VA_ARGS__{}, {}, )                     \
-    SLUICE_CASE(3, __VA_ARGS__{}, {}, {}, )                 \
-    SLUICE_CASE(4, __VA_ARGS__{}, {}, {}, {}, )             \
-    SLUICE_CASE(5, __VA_ARGS__{}, {}, {}, {}, {}, )         \
-    SLUICE_CASE(6, __VA_ARGS__{}, {}, {}, {}, {}, {}, )     \
-    SLUICE_CASE(7, __VA_ARGS__{}, {}, {}, {}, {}, {}, {}, ) \
+#define SLUICE_FOUR(n, ...)                 \
+  if constexpr (N / 4 % 4 == n) {           \
+    SLUICE_CASE(0, __VA_ARGS__)             \
+    SLUICE_CASE(1, __VA_ARGS__{}, )         \
+    SLUICE_CASE(2, __VA_ARGS__{}, {}, )     \
+    SLUICE_CASE(3, __VA_ARGS__{}, {}, {}, ) \
   }
-#define SLUICE_B8 {}, {}, {}, {}, {}, {}, {}, {},
-#define SLUICE_B16 SLUICE_B8 SLUICE_B8
-#define SLUICE_B32 SLUICE_B16 SLUICE_B16
-#define SLUICE_B64 SLUICE_B32 SLUICE_B32
-  SLUICE_EIGHT(0, )
-  SLUICE_EIGHT(1, SLUICE_B8)
-  SLUICE_EIGHT(2, SLUICE_B16)
-  SLUICE_EIGHT(3, SLUICE_B16 SLUICE_B8)
-  SLUICE_EIGHT(4, SLUICE_B32)
-  SLUICE_EIGHT(5, SLUICE_B32 SLUICE_B8)
-  SLUICE_EIGHT(6, SLUICE_B32 SLUICE_B16)
-  SLUICE_EIGHT(7, SLUICE_B32 SLUICE_B16 SLUICE_B8)
-  SLUICE_EIGHT(8, SLUICE_B64)
-  SLUICE_EIGHT(9, SLUICE_B64 SLUICE_B8)
-  SLUICE_EIGHT(10, SLUICE_B64 SLUICE_B16)
-  SLUICE_EIGHT(11, SLUICE_B64 SLUICE_B16 SLUICE_B8)
-  SLUICE_EIGHT(12, SLUICE_B64 SLUICE_B32)
-  SLUICE_EIGHT(13, SLUICE_B64 SLUICE_B32 SLUICE_B8)
-  SLUICE_EIGHT(14, SLUICE_B64 SLUICE_B32 SLUICE_B16)
-  SLUICE_EIGHT(15, SLUICE_B64 SLUICE_B32 SLUICE_B16 SLUICE_B8)
-  SLUICE_EIGHT(16, SLUICE_B64 SLUICE_B64)
+#define SLUICE_B4 {}, {}, {}, {},
+#define SLUICE_SIXTEEN(n, ...)                                \
+  if constexpr (N / 16 == n) {                                \
+    SLUICE_FOUR(0, __VA_ARGS__)                               \
+    SLUICE_FOUR(1, __VA_ARGS__ SLUICE_B4)                     \
+    SLUICE_FOUR(2, __VA_ARGS__ SLUICE_B4 SLUICE_B4)           \
+    SLUICE_FOUR(3, __VA_ARGS__ SLUICE_B4 SLUICE_B4 SLUICE_B4) \
+  }
+#define SLUICE_B16 SLUICE_B4 SLUICE_B4 SLUICE_B4 SLUICE_B4
+#define SLUICE_B64 SLUICE_B16 SLUICE_B16 SLUICE_B16 SLUICE_B16
+  SLUICE_SIXTEEN(0, )
+  SLUICE_SIXTEEN(1, SLUICE_B16)
+  SLUICE_SIXTEEN(2, SLUICE_B16 SLUICE_B16)
+  SLUICE_SIXTEEN(3, SLUICE_B16 SLUICE_B16 SLUICE_B16)
+  SLUICE_SIXTEEN(4, SLUICE_B64)
+  SLUICE_SIXTEEN(5, SLUICE_B64 SLUICE_B16)
+  SLUICE_SIXTEEN(6, SLUICE_B64 SLUICE_B16 SLUICE_B16)
+  SLUICE_SIXTEEN(7, SLUICE_B64 SLUICE_B16 SLUICE_B16 SLUICE_B16)
+  SLUICE_SIXTEEN(8, SLUICE_B64 SLUICE_B64)
 #undef SLUICE_B64
-#undef SLUICE_B32
 #undef SLUICE_B16
-#undef SLUICE_B8
-#undef SLUICE_EIGHT
+#undef SLUICE_SIXTEEN
+#undef SLUICE_B4
+#undef SLUICE_FOUR
 #undef SLUICE_CASE
+}
+
+/// Does `T{{}, … I times …, Probe{}}` compile for an I below N?
+template <typename T, typename Probe, std::size_t N>
+consteval bool initialises_below() {
+  return []<std::size_t... I>(std::index_sequence<I...>) {
+    return (... || initialises<T, I, Probe>());
+  }
+  (std::make_index_sequence<N>{});
 }
 
 template <typename T, std::size_t Low, std::size_t High>
@@ -183,16 +181,6 @@ consteval std::size_t count_bases() {
   }
 }
 
-template <typename T, std::size_t... I>
-consteval bool can_be_bound(std::index_sequence<I...>) {
-  return !(... || initialises<T, I, AnyUnnamed<T>>());
-}
-
-template <typename T, std::size_t... I>
-consteval bool has_base_with_members(std::index_sequence<I...>) {
-  return (... || initialises<T, I, AnyBaseWithMembers<T>>());
-}
-
 template <typename T>
 consteval Count count_members() {
   if constexpr (std::is_union_v<T>) {
@@ -207,8 +195,8 @@ consteval Count count_members() {
       return count_by_conversion<T>();
     } else {
       constexpr std::size_t bases = count_bases<T>();
-      if (has_base_with_members<T>(std::make_index_sequence<bases>{}) ||
-          !can_be_bound<T>(std::make_index_sequence<initialisers>{})) {
+      if (initialises_below<T, AnyBase<T, true>, bases>() ||
+          initialises_below<T, AnyUnnamed<T>, initialisers>()) {
         return {Shape::closed, initialisers, 0};
       }
       return {Shape::walkable, initialisers, initialisers - bases};

@@ -24,6 +24,7 @@
 #include <sluice/reflect/aggregate.hpp>
 #include <sluice/reflect/type_fault.hpp>
 #include <sluice/reflect/type_refusal.hpp>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -59,17 +60,7 @@ inline constexpr std::size_t kMaxFields = 4096;
 /// C arrays and std::arrays nested deeper than this have their innermost extents multiplied.
 inline constexpr std::size_t kMaxRank = 4;
 
-struct MemberInfo;
-
-/// A type without its array extents, as this compiler laid it out.
-struct TypeInfo {
-  FieldType type;
-  std::string_view spelling;  ///< As the compiler spells it.
-  std::size_t bytes;
-  std::size_t alignment;
-  const MemberInfo* members;  ///< Of a record.
-  std::size_t member_count;
-};
+struct TypeInfo;
 
 struct MemberInfo {
   std::string_view name;
@@ -77,6 +68,15 @@ struct MemberInfo {
   std::size_t offset;
   std::size_t rank;  ///< 0: not an array
   std::size_t extents[kMaxRank];
+};
+
+/// A type without its array extents, as this compiler laid it out.
+struct TypeInfo {
+  FieldType type;
+  std::string_view spelling;  ///< As the compiler spells it.
+  std::size_t bytes;
+  std::size_t alignment;
+  std::span<const MemberInfo> members;  ///< Of a record.
 };
 
 namespace walk {
@@ -95,33 +95,25 @@ constexpr void add_extents(MemberInfo& member) {
 }
 
 template <typename T>
-consteval FieldType scalar_type() {
-  if constexpr (std::is_same_v<T, bool>) {
+consteval FieldType field_type() {
+  if constexpr (std::is_same_v<T, std::byte>) {
+    return FieldType::byte;
+  } else if constexpr (std::is_same_v<T, bool>) {
     return FieldType::boolean;
   } else if constexpr (std::is_same_v<T, char>) {
     return FieldType::character;
+  } else if constexpr (std::is_enum_v<T>) {
+    return std::is_signed_v<std::underlying_type_t<T>> ? FieldType::enum_signed
+                                                       : FieldType::enum_unsigned;
   } else if constexpr (std::is_floating_point_v<T>) {
     return std::is_same_v<T, float>    ? FieldType::f32
            : std::is_same_v<T, double> ? FieldType::f64
                                        : FieldType::long_double;
-  } else if constexpr (sizeof(T) <= 8) {  // i8, i16, i32, i64 follow each other, and u8 …
+  } else if constexpr (std::is_arithmetic_v<T> && sizeof(T) <= 8) {
+    // i8, i16, i32, i64 follow each other, and u8 …
     constexpr auto first =
         static_cast<unsigned>(std::is_signed_v<T> ? FieldType::i8 : FieldType::u8);
     return static_cast<FieldType>(first + static_cast<unsigned>(std::bit_width(sizeof(T))) - 1);
-  } else {
-    return FieldType::opaque;
-  }
-}
-
-template <typename T>
-consteval FieldType field_type() {
-  if constexpr (std::is_same_v<T, std::byte>) {
-    return FieldType::byte;
-  } else if constexpr (std::is_enum_v<T>) {
-    return std::is_signed_v<std::underlying_type_t<T>> ? FieldType::enum_signed
-                                                       : FieldType::enum_unsigned;
-  } else if constexpr (std::is_arithmetic_v<T>) {
-    return scalar_type<T>();
   } else {
     return is_walked<T>() ? FieldType::record : FieldType::opaque;
   }
@@ -153,19 +145,14 @@ inline constexpr auto member_table =
 
 template <typename T>
 consteval TypeInfo describe() {
-  TypeInfo info{field_type<T>(), type_spelling<T>, sizeof(T), alignof(T), nullptr, 0};
-  if constexpr (is_walked<T>()) {
-    info.members = member_table<T>.data();
-    info.member_count = member_table<T>.size();
-  }
+  TypeInfo info{field_type<T>(), type_spelling<T>, sizeof(T), alignof(T), {}};
+  if constexpr (is_walked<T>()) info.members = member_table<T>;
   return info;
 }
 
 constexpr std::size_t count_fields(const TypeInfo& type) {
-  std::size_t fields = 0;
-  for (std::size_t i = 0; i < type.member_count; ++i) {
-    fields += 1 + count_fields(*type.members[i].type);
-  }
+  std::size_t fields = type.members.size();
+  for (const MemberInfo& member : type.members) fields += count_fields(*member.type);
   return fields;
 }
 

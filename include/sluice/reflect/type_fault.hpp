@@ -10,7 +10,6 @@
 #include <sluice/reflect/aggregate.hpp>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
 namespace sluice {
 
@@ -34,33 +33,24 @@ enum class TypeFault : std::uint8_t {
 
 namespace walk {
 
+/// What an array consists of; `Innermost` is an element of a nested one, without const.
 template <typename T>
 struct Element {
-  using Type = T;
+  using Innermost = T;
   static constexpr bool is_array = false;
 };
 template <typename T, std::size_t N>
 struct Element<T[N]> {
   using Type = T;
+  using Innermost = typename Element<std::remove_cv_t<T>>::Innermost;
   static constexpr bool is_array = true;
   static constexpr std::size_t extent = N;
 };
 template <typename T, std::size_t N>
 requires(N > 0) struct Element<std::array<T, N>> : Element<T[N]> {
 };
-
-/// An element of a (nested) array, without const.
 template <typename T>
-consteval auto innermost() {
-  using Plain = std::remove_cv_t<T>;
-  if constexpr (Element<Plain>::is_array) {
-    return innermost<typename Element<Plain>::Type>();
-  } else {
-    return std::type_identity<Plain>{};
-  }
-}
-template <typename T>
-using Innermost = typename decltype(innermost<T>())::type;
+using Innermost = typename Element<std::remove_cv_t<T>>::Innermost;
 
 /// Classes that refer to memory elsewhere, though their bytes may be copied. Known by their names,
 /// so that nothing has to be included to refuse them.
@@ -98,40 +88,15 @@ struct AnyFaulty {
   requires(!std::is_same_v<U, T> && is_faulty<U>) operator U() const noexcept;  // NOLINT
 };
 
-template <typename... Types>
-consteval bool any_faulty(aggregate::Members<Types...>*) {
-  return (... || is_faulty<Types>);
-}
-
 template <typename T>
 consteval bool has_faulty_member() {
   if constexpr (is_walked<T>()) {
-    return any_faulty(static_cast<aggregate::MembersOf<T>*>(nullptr));
+    return []<typename... Types>(aggregate::Members<Types...>*) {
+      return (... || is_faulty<Types>);
+    }(static_cast<aggregate::MembersOf<T>*>(nullptr));
   } else {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return (... || aggregate::initialises<T, I, AnyFaulty<T>>());
-    }
-    (std::make_index_sequence<aggregate::count<T>.initialisers>{});
+    return aggregate::initialises_below<T, AnyFaulty<T>, aggregate::count<T>.initialisers>();
   }
-}
-
-template <typename T>
-consteval TypeFault find_class_fault() {
-  if constexpr (std::is_polymorphic_v<T>) {
-    return TypeFault::polymorphic;
-  } else if constexpr (std::is_aggregate_v<T>) {
-    if constexpr (aggregate::count<T>.shape == aggregate::Shape::unknown) {
-      return TypeFault::unknown_members;
-    } else if constexpr (aggregate::count<T>.shape == aggregate::Shape::too_many) {
-      return TypeFault::too_many_members;
-    } else if constexpr (has_faulty_member<T>()) {
-      return TypeFault::member;
-    }
-  } else if constexpr (refers_elsewhere(type_spelling<T>)) {
-    return TypeFault::pointer_inside;
-  }
-  if constexpr (!std::is_trivially_copyable_v<T>) return TypeFault::not_trivially_copyable;
-  return TypeFault::none;
 }
 
 template <typename T>
@@ -147,9 +112,20 @@ consteval TypeFault find_fault() {
     return TypeFault::not_an_object;
   } else if constexpr (shared_memory_safe<T>) {
     return TypeFault::none;
-  } else {
-    return find_class_fault<T>();
+  } else if constexpr (std::is_polymorphic_v<T>) {
+    return TypeFault::polymorphic;
+  } else if constexpr (std::is_aggregate_v<T>) {
+    if constexpr (aggregate::count<T>.shape == aggregate::Shape::unknown) {
+      return TypeFault::unknown_members;
+    } else if constexpr (aggregate::count<T>.shape == aggregate::Shape::too_many) {
+      return TypeFault::too_many_members;
+    } else if constexpr (has_faulty_member<T>()) {
+      return TypeFault::member;
+    }
+  } else if constexpr (refers_elsewhere(type_spelling<T>)) {
+    return TypeFault::pointer_inside;
   }
+  return std::is_trivially_copyable_v<T> ? TypeFault::none : TypeFault::not_trivially_copyable;
 }
 
 }  // namespace walk

@@ -24,6 +24,12 @@ consteval std::string_view spell() {
   return function.substr(begin, (alias < function.size() ? alias : function.size() - 1) - begin);
 }
 
+/// Whether `c` is part of a word: of a name or a number.
+constexpr bool is_word(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+         c == '$' || static_cast<unsigned char>(c) >= 0x80;
+}
+
 }  // namespace spelling
 
 /// The compiler's spelling of `T`.

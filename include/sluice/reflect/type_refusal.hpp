@@ -22,7 +22,7 @@ struct BaseOrMember {
 };
 
 template <typename Class, typename Type, auto member, TypeFault reason>
-consteval bool refuse() {
+consteval void refuse() {
   static_assert(reason != TypeFault::not_an_object,
                 "sluice: a payload is an object type of known size");
   static_assert(reason != TypeFault::pointer,
@@ -52,7 +52,6 @@ consteval bool refuse() {
                 "sluice: this base class or member of a payload is or holds what cannot be shared "
                 "between processes: a pointer, a reference, or a class that is not trivially "
                 "copyable");
-  return false;
 }
 
 /// Has the compiler say which member is a reference or another that has no default value.
@@ -61,52 +60,36 @@ consteval void name_what_has_no_default() {
   if constexpr (!aggregate::initialises<T, 0>()) static_cast<void>(T{});
 }
 
-/// Refuses `T`, the type of `member` in `Class`, or those of its members that are at fault.
+/// Refuses `T`, the type of `member` in `Class`, or those of its members that are at fault, if any.
 template <typename T, typename Class = T, auto member = TypeItself{}>
-consteval bool explain();
+consteval void explain();
 
-template <typename T, std::size_t I, bool has_reference, typename Type>
-consteval bool explain_member() {
-  if constexpr (!is_faulty<Type>) {
-    return true;
-  } else if constexpr (has_reference) {  // The addresses are no constants then.
-    return explain<Innermost<Type>, T, Reference{I}>();
+template <typename T, typename... Types, std::size_t... I>
+consteval void explain_members(aggregate::Members<Types...>*, std::index_sequence<I...>) {
+  if constexpr ((... || std::is_reference_v<Types>)) {  // The addresses are no constants then.
+    (explain<Innermost<Types>, T, Reference{I}>(), ...);
+    name_what_has_no_default<T>();
   } else {
-    return explain<Innermost<Type>, T, aggregate::member<T, I>>();
+    (explain<Innermost<Types>, T, aggregate::member<T, I>>(), ...);
   }
 }
 
-template <typename T, typename... Types, std::size_t... I>
-consteval bool explain_members(aggregate::Members<Types...>*, std::index_sequence<I...>) {
-  constexpr bool has_reference = (... || std::is_reference_v<Types>);
-  (static_cast<void>(explain_member<T, I, has_reference, Types>()), ...);
-  if constexpr (has_reference) name_what_has_no_default<T>();
-  return false;
-}
-
 template <typename T, std::size_t... I>
-consteval bool explain_closed(std::index_sequence<I...>) {
-  constexpr auto refuse_one = []<std::size_t J>(std::integral_constant<std::size_t, J>) {
-    if constexpr (aggregate::initialises<T, J, AnyFaulty<T>>()) {
-      return refuse<T, T, BaseOrMember{J}, TypeFault::member>();
-    } else {
-      return true;
-    }
-  };
-  (static_cast<void>(refuse_one(std::integral_constant<std::size_t, I>{})), ...);
-  return false;
+consteval void explain_closed(std::index_sequence<I...>) {
+  constexpr auto reason = [](bool faulty) { return faulty ? TypeFault::member : TypeFault::none; };
+  (refuse<T, T, BaseOrMember{I}, reason(aggregate::initialises<T, I, AnyFaulty<T>>())>(), ...);
 }
 
 template <typename T, typename Class, auto member>
-consteval bool explain() {
+consteval void explain() {
   if constexpr (fault<T> == TypeFault::unknown_members) name_what_has_no_default<T>();
   if constexpr (fault<T> != TypeFault::member) {
-    return refuse<Class, T, member, fault<T>>();
+    refuse<Class, T, member, fault<T>>();
   } else if constexpr (is_walked<T>()) {
-    return explain_members<T>(static_cast<aggregate::MembersOf<T>*>(nullptr),
-                              std::make_index_sequence<aggregate::count<T>.members>{});
+    explain_members<T>(static_cast<aggregate::MembersOf<T>*>(nullptr),
+                       std::make_index_sequence<aggregate::count<T>.members>{});
   } else {
-    return explain_closed<T>(std::make_index_sequence<aggregate::count<T>.initialisers>{});
+    explain_closed<T>(std::make_index_sequence<aggregate::count<T>.initialisers>{});
   }
 }
 
