@@ -98,15 +98,15 @@ Loaned ClientPort::loan_slice(std::uint64_t count) noexcept {
   return loaned;
 }
 
-Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout, bool& may_wait) noexcept {
+Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
-    const Borrowed borrowed = receive(cell, may_wait);
+    const Borrowed borrowed = receive(cell);
     if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
     const Slot slot(cell);
-    const Outcome now = outcome_now(slot);
-    if (now == Outcome::ended) return {.error = Errc::ok};
-    if (now == Outcome::failed) return {.error = error_of(cell)};
+    const RequestFate now = fate_now(slot);
+    if (now == RequestFate::ended) return {.error = Errc::ok};
+    if (now == RequestFate::died) return {.error = error_of(cell)};
     const auto left = deadline.left();
     if (left.count() == 0) {
       fail(Errc::timed_out, format("no response for {} ms; {} servers are there", to_ms(timeout),
@@ -117,19 +117,19 @@ Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout, bool& may
   }
 }
 
-ClientPort::Outcome ClientPort::outcome(Cell cell) noexcept {
-  if (is_forked()) return Outcome::waiting;
+RequestFate ClientPort::fate(Cell cell) noexcept {
+  if (is_forked()) return RequestFate::untaken;
   follow_changes();
   const Slot slot(cell);
-  const Outcome now = outcome_now(slot);
-  if (now != Outcome::open || !exchanges_[slot].silence.is_long()) return now;
+  const RequestFate now = fate_now(slot);
+  if (now != RequestFate::open || !exchanges_[slot].silence.is_long()) return now;
   look();  // somebody may have died without a word
-  return outcome_now(slot);
+  return fate_now(slot);
 }
 
 Errc ClientPort::error_of(Cell cell) noexcept {
   if (is_forked()) return fail_forked();
-  if (outcome(cell) != Outcome::failed) return Errc::ok;
+  if (fate(cell) != RequestFate::died) return Errc::ok;
   const Errc error = exchanges_[cell].error;
   if (error == Errc::peer_died) {
     fail(error,
@@ -139,12 +139,6 @@ Errc ClientPort::error_of(Cell cell) noexcept {
     fail(error, "the server that had the request is broken");
   }
   return error;
-}
-
-void ClientPort::announce_abandoned() noexcept {
-  // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at `wanted`.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  board().doorbell.wake(directory());
 }
 
 std::uint32_t ClientPort::servers() noexcept {

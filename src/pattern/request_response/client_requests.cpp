@@ -16,7 +16,7 @@ const std::atomic<std::uint64_t>& number_in(const std::byte* header) noexcept {
 
 }  // namespace
 
-std::uint64_t ClientPort::send(Cell cell) noexcept {
+Borrowed ClientPort::send(Cell cell) noexcept {
   if (is_forked()) [[unlikely]]
     abort_with("send of a loan in a forked child; make a client of its own");
   follow_changes();
@@ -34,7 +34,10 @@ std::uint64_t ClientPort::send(Cell cell) noexcept {
   // get its line back from the servers that read it.
   collect_one();
   if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
-  return exchange.number;
+  return {.payload = pool_.payload(slot),
+          .claim = &wanted_[slot],
+          .sequence = exchange.number,
+          .cell = cell};
 }
 
 /// After a change that a server may sleep for.
@@ -70,8 +73,7 @@ void ClientPort::deliver_if_waiting(Slot slot) noexcept {
   if (exchange.open != 0) wake();
 }
 
-Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim,
-                               bool& may_wait) noexcept {
+Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept {
   if (const auto* payload = server.slots.peek(response)) __builtin_prefetch(payload);
   std::atomic<std::uint64_t>& word = words_of(server, shape_.claims_offset())[claim];
   // release, even over a cleared claim: the server may read this value instead of the 0 before it,
@@ -98,7 +100,7 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   const bool is_last = server.lanes[slot].empty() && server.shape.depth > 1;
   owes_wake_ = is_last;
   if (!is_last) wake();
-  may_wait = !is_last;
+  exchange.may_wait = !is_last;
   return {.payload = payload.data,
           .count = payload.count,
           .claim = &word,
@@ -138,22 +140,22 @@ RequestFate ClientPort::fate_of(const ServerPeer& server, Slot slot) const noexc
                          delivery.is_failed ? nullptr : &server.lanes[slot]);
 }
 
-ClientPort::Outcome ClientPort::outcome_now(Slot slot) noexcept {
+RequestFate ClientPort::fate_now(Slot slot) noexcept {
   Exchange& exchange = exchanges_[slot];
   for (ServerPeer& server : peers_) {
     if (server.is_open(slot, exchange) && server.is_empty(slot)) {
       settle(server, slot);
     }
   }
-  if (exchange.open != 0) return Outcome::open;
-  if (exchange.has_ended) return Outcome::ended;
-  return exchange.error != Errc::ok ? Outcome::failed : Outcome::waiting;
+  if (exchange.open != 0) return RequestFate::open;
+  if (exchange.has_ended) return RequestFate::ended;
+  return exchange.error != Errc::ok ? RequestFate::died : RequestFate::untaken;
 }
 
 bool ClientPort::is_ready(Slot slot) noexcept {
   if (pending_failure_.code != Errc::ok) return true;
-  const Outcome now = outcome_now(slot);
-  if (now == Outcome::ended || now == Outcome::failed) return true;
+  const RequestFate now = fate_now(slot);
+  if (now == RequestFate::ended || now == RequestFate::died) return true;
   for (const ServerPeer& server : peers_) {
     if (server.is_open(slot, exchanges_[slot]) && !server.is_empty(slot)) return true;
   }

@@ -237,7 +237,7 @@ void ServerPort::reclaim(ClientPeer& client) noexcept {
   }
   std::erase_if(client.passed, [this](Slot slot) {
     if (marks_[slot] == looks_) return false;
-    give_back(slot);
+    put_back(slot);
     return true;
   });
 }
@@ -252,7 +252,7 @@ void ServerPort::reclaim_all(ClientPeer& client) noexcept {
       client.passed.emplace_back(TaggedEntry::index(entry));
     }
   }
-  for (const Slot slot : client.passed) give_back(slot);
+  for (const Slot slot : client.passed) put_back(slot);
   client.passed.clear();
 }
 

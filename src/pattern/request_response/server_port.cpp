@@ -98,7 +98,7 @@ void ServerPort::leave() noexcept {
   board().announce_change(directory());
 }
 
-Taken ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
+Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
   return take_or_sleep(
       timeout, [this] { return receive(); },
       [this](std::chrono::nanoseconds left) {
@@ -106,36 +106,34 @@ Taken ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
       });
 }
 
-bool ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
+Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
   if (slot >= client.their_shape.max_pending) [[unlikely]] {
     give_up(client, broken(client, format("sends request slot {}", slot)));
-    return false;
+    return {};
   }
   if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
   Lane& lane = client.lanes[slot];
   // relaxed: the client saw it before it used the slot again.
   if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]] {
     give_up(client, broken(client, "sends a request again before its end"));
-    return false;
+    return {};
   }
   const PeerSlots::Payload payload = client.slots.payload(slot);
   if (payload.data == nullptr) [[unlikely]] {
     give_up(client, client.slots.failure());
-    return false;
+    return {};
   }
   const auto* header = reinterpret_cast<const MessageHeader*>(client.slots.header(slot));
   // relaxed: ordered by the acquire of the entry.
   lane.number = header->number.load(std::memory_order_relaxed);
   client.requests->pop();
-  requests_[cell] = {.payload = payload.data,
-                     .count = payload.count,
-                     .client = &client,
-                     .number = lane.number,
-                     .ticket = ++tickets_,
-                     .done = lane.done,
-                     .slot = slot,
-                     .cell = cell};
-  return true;
+  requests_[cell] = {.client = &client, .number = lane.number, .ticket = ++tickets_, .slot = slot};
+  return {.payload = payload.data,
+          .count = payload.count,
+          .claim = lane.done,
+          .sequence = lane.number,
+          .publisher = client.incarnation,
+          .cell = cell};
 }
 
 bool ServerPort::has_new() const noexcept {
@@ -146,14 +144,15 @@ bool ServerPort::has_new() const noexcept {
   return false;
 }
 
-bool ServerPort::is_abandoned(const Taken& request) noexcept {
+bool ServerPort::is_abandoned(Cell cell) const noexcept {
+  const HeldRequest& request = requests_[cell];
   // relaxed, both: nothing is ordered by it.
   return request.client->has_left.load(std::memory_order_relaxed) ||
          request.client->wanted(request.slot).load(std::memory_order_relaxed) != request.number;
 }
 
-bool ServerPort::is_abandoned_or_dead(const Taken& request) noexcept {
-  return is_abandoned(request) || !is_locked(request.client->file.file());
+bool ServerPort::is_abandoned_or_dead(Cell cell) const noexcept {
+  return is_abandoned(cell) || !is_locked(requests_[cell].client->file.file());
 }
 
 std::uint32_t ServerPort::loans_for(Cell cell, const HeldLoan* but) const noexcept {
@@ -167,7 +166,7 @@ std::uint32_t ServerPort::loans_for(Cell cell, const HeldLoan* but) const noexce
 
 /// Whether one more response than those loaned fits into the lane of a request.
 bool ServerPort::has_room(Cell cell, const HeldLoan* loan) noexcept {
-  const Taken& request = requests_[cell];
+  const HeldRequest& request = requests_[cell];
   Lane& lane = request.client->lanes[request.slot];
   if (lane.responses.position() + options_.max_loans <= lane.limit) return true;
   const std::uint64_t end = lane.responses.position() + loans_for(cell, loan);
@@ -178,10 +177,10 @@ bool ServerPort::has_room(Cell cell, const HeldLoan* loan) noexcept {
 
 Errc ServerPort::acquire(Cell cell, HeldLoan& loan) noexcept {
   follow_changes();
-  const Taken& request = requests_[cell];
+  const HeldRequest& request = requests_[cell];
   if (request.client->is_gone) return Errc::abandoned;
   if (!has_room(cell, &loan)) {
-    return is_abandoned(request) ? Errc::abandoned : Errc::would_block;
+    return is_abandoned(cell) ? Errc::abandoned : Errc::would_block;
   }
   if (free_.empty() && !find_free()) [[unlikely]]
     return pending_failure_.code;
@@ -190,13 +189,13 @@ Errc ServerPort::acquire(Cell cell, HeldLoan& loan) noexcept {
   return Errc::ok;
 }
 
-void ServerPort::send(const Taken& request, Slot slot) noexcept {
+void ServerPort::send(const HeldRequest& request, Slot slot) noexcept {
   ClientPeer& client = *request.client;
   auto* header = reinterpret_cast<MessageHeader*>(pool_.header(slot));
   // relaxed: ordered by the entry in the lane.
   header->number.store(request.number, std::memory_order_relaxed);
   if (client.is_gone || !client.lanes[request.slot].responses.try_push(slot)) [[unlikely]] {
-    return give_back(slot);
+    return put_back(slot);
   }
   wake();
   // The next response's line is in the caches of those who read it: ask for it now.
@@ -209,7 +208,7 @@ Loaned ServerPort::sized(Loaned loaned, std::uint64_t count) noexcept {
   HeldLoan& loan = loan_of(loaned.cell);
   const auto resized = pool_.resize(loan.slot, count);
   if (!resized) {
-    give_back(std::exchange(loan.slot, kNoSlot));
+    put_back(std::exchange(loan.slot, kNoSlot));
     cells_.withdraw(loaned.cell);
     return {.error = fail(resized.failure())};
   }
@@ -230,7 +229,7 @@ Loaned ServerPort::loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcep
       return {.error = Errc::timed_out};
     }
     const auto may_go_on = [&] {
-      return peers_.has_news() || is_abandoned(requests_[cell]) || has_room(cell, nullptr);
+      return peers_.has_news() || is_abandoned(cell) || has_room(cell, nullptr);
     };
     if (sleep_unless(may_go_on, left)) look_at_clients();
   }

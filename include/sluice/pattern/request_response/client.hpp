@@ -65,23 +65,24 @@ class Client : public PortOwner<ClientPort> {
   /// calls only when ports have come or gone, or somebody sleeps. Aborts where `loan` is empty or
   /// another client's: a programmer's error.
   [[nodiscard]] Pending<R> send(Loan<Q>&& loan) noexcept {
-    return send_cell(loan.hand_on(port_, "send of a loan that is empty or of another client"));
+    return Pending<R>(port_, port_->send(loan.hand_on(
+                                 port_, "send of a loan that is empty or of another client")));
   }
 
   /// Sends a copy of `value`. The result is false where there was no loan; errors as for `loan`.
   [[nodiscard]] Pending<R> send(const Q& value) noexcept requires(!is_slice<Q>) {
     const Loaned loaned = port_->loan();
-    if (loaned.payload == nullptr) return Pending<R>(loaned.error);
+    if (loaned.payload == nullptr) return Pending<R>(port_, {.error = loaned.error});
     new (loaned.payload) Q(value);
-    return send_cell(loaned.cell);
+    return Pending<R>(port_, port_->send(loaned.cell));
   }
   /// The same for a slice.
   [[nodiscard]] Pending<R> send(std::span<const std::remove_extent_t<Q>> elements) noexcept
       requires(is_slice<Q>) {
     const Loaned loaned = port_->loan_slice(elements.size());
-    if (loaned.payload == nullptr) return Pending<R>(loaned.error);
+    if (loaned.payload == nullptr) return Pending<R>(port_, {.error = loaned.error});
     if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
-    return send_cell(loaned.cell);
+    return Pending<R>(port_, port_->send(loaned.cell));
   }
 
   /// One request, one response: sends a copy of `value` and waits for the first response of any
@@ -104,11 +105,6 @@ class Client : public PortOwner<ClientPort> {
 
  private:
   explicit Client(ClientPort* port) noexcept : PortOwner(port) {}
-
-  Pending<R> send_cell(Cell cell) noexcept {
-    const std::uint64_t number = port_->send(cell);
-    return Pending<R>(port_, cell, number);
-  }
 
   Sample<R> first_response(Pending<R> pending, std::chrono::nanoseconds timeout) noexcept {
     auto response = pending.wait(timeout);

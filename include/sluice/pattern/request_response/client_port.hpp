@@ -30,17 +30,9 @@
 
 namespace sluice {
 
-/// Thread safety: one thread at a time, except `drop`, `wanted` and `announce_abandoned`.
+/// Thread safety: one thread at a time, except `drop` and what says so.
 class ClientPort final : public HandleOwner {
  public:
-  /// What has become of a request.
-  enum class Outcome : std::uint8_t {
-    waiting,  ///< no server has it
-    open,     ///< responses may come, or are there
-    ended,    ///< all is taken, and at least one server ended it
-    failed,   ///< all is taken, and no server lived to end it
-  };
-
   ~ClientPort() override { file_.leave(); }
 
   /// Errors: see `Client::Client`.
@@ -67,22 +59,22 @@ class ClientPort final : public HandleOwner {
   /// A slice of `count` elements.
   [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
 
-  /// Sends the request of `cell` to every server; returns its number, from 1. The cell goes on as
-  /// that of a pending one. Wait-free; system calls only if somebody sleeps, or ports came or went.
-  std::uint64_t send(Cell cell) noexcept;
+  /// Sends the request of `cell` to every server. The cell goes on as that of a pending one, whose
+  /// number, from 1, is its `sequence`. Wait-free; system calls only if somebody sleeps, or ports
+  /// came or went.
+  [[nodiscard]] Borrowed send(Cell cell) noexcept;
 
-  /// The next response to the pending request of `cell`. `may_wait`: whether its server may wait
-  /// for room, as far as can be seen.
-  [[nodiscard]] Borrowed receive(Cell cell, bool& may_wait) noexcept {
+  /// The next response to the pending request of `cell`.
+  [[nodiscard]] Borrowed receive(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
     const Cell response = cells_.acquire(options_.max_pending, cells_.count());
     if (response == kNoCell) [[unlikely]]
       return {.error = fail_too_many_responses()};
     const Claim claim = response - options_.max_pending;
-    Borrowed borrowed = take(Slot(cell), claim, may_wait);
+    Borrowed borrowed = take(Slot(cell), claim);
     if (borrowed.payload == nullptr && waitables_[cell]->settle()) [[unlikely]]
-      borrowed = take(Slot(cell), claim, may_wait);
+      borrowed = take(Slot(cell), claim);
     if (borrowed.payload == nullptr) {
       cells_.withdraw(response);
       return {.error = report(pending_failure_)};
@@ -91,28 +83,35 @@ class ClientPort final : public HandleOwner {
     return borrowed;
   }
   /// Sleeps until there is one, or there will be none, at most `timeout`.
-  [[nodiscard]] Borrowed wait(Cell cell, std::chrono::nanoseconds timeout, bool& may_wait) noexcept;
+  [[nodiscard]] Borrowed wait(Cell cell, std::chrono::nanoseconds timeout) noexcept;
 
   /// What has become of the pending request of `cell`.
-  [[nodiscard]] Outcome outcome(Cell cell) noexcept;
+  [[nodiscard]] RequestFate fate(Cell cell) noexcept;
   /// Why it failed, where it did: peer_died, or what was wrong with the server. Otherwise ok.
   [[nodiscard]] Errc error_of(Cell cell) noexcept;
   /// A request that was answered by nobody.
   [[nodiscard]] Errc fail_unanswered() noexcept;
 
-  /// The word to set to 0 when responses to the request of `cell` are not wanted any more.
-  [[nodiscard]] std::atomic<std::uint64_t>& wanted(Cell cell) const noexcept {
-    return wanted_[cell];
+  /// Responses to a request are not wanted any more. Any thread.
+  void give_back(const Borrowed& request) noexcept {
+    waitables_[request.cell]->cut();
+    if (is_forked()) [[unlikely]]
+      return;  // the parent's
+    // relaxed: nothing is ordered by it; the port's thread writes it again after `drop`.
+    request.claim->store(0, std::memory_order_relaxed);
+    if (exchanges_[request.cell].may_wait) {
+      // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at
+      // `wanted`.
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      board().doorbell.wake(directory());
+    }
+    drop(request.cell);
   }
-  /// After that word was cleared: a server may sleep for room. Any thread.
-  void announce_abandoned() noexcept;
+
   /// For wait sets. Stays where it is while the request is pending.
   [[nodiscard]] Waitable& waitable(Cell cell) noexcept { return *waitables_[cell]; }
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd(Cell cell) noexcept { return descriptor_of(*waitables_[cell]); }
-  /// Nobody can wait for the request of `cell` any more.
-  void cut_link(Cell cell) noexcept { waitables_[cell]->cut(); }
-
   /// Servers that get what is sent now. System calls.
   [[nodiscard]] std::uint32_t servers() noexcept;
 
@@ -142,7 +141,7 @@ class ClientPort final : public HandleOwner {
   /// Takes the next response to the request in `slot`, and holds it in claim `claim`, which must be
   /// clear. Servers in turn. Wait-free; system calls only when ports came or went, a server grew,
   /// or nothing came for long.
-  [[nodiscard]] Borrowed take(Slot slot, Claim claim, bool& may_wait) noexcept {
+  [[nodiscard]] Borrowed take(Slot slot, Claim claim) noexcept {
     follow_changes();
     Exchange& exchange = exchanges_[slot];
     const std::size_t count = peers_.size();
@@ -151,7 +150,7 @@ class ClientPort final : public HandleOwner {
       ServerPeer& server = peers_[exchange.turn++];
       if (!server.is_open(slot, exchange)) continue;
       if (const auto response = server.front(slot)) {
-        return take_from(server, slot, *response, claim, may_wait);
+        return take_from(server, slot, *response, claim);
       }
       settle(server, slot);
     }
@@ -162,8 +161,7 @@ class ClientPort final : public HandleOwner {
       drop_gone();
     return {};
   }
-  Borrowed take_from(ServerPeer& server, Slot slot, Slot response, Claim claim,
-                     bool& may_wait) noexcept;
+  Borrowed take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept;
 
   /// Looks into the directory if ports came or went.
   void follow_changes() noexcept {
@@ -183,7 +181,7 @@ class ClientPort final : public HandleOwner {
   void deliver_if_waiting(Slot slot) noexcept;
   void settle(ServerPeer& server, Slot slot) noexcept;
   [[nodiscard]] RequestFate fate_of(const ServerPeer& server, Slot slot) const noexcept;
-  [[nodiscard]] Outcome outcome_now(Slot slot) noexcept;
+  [[nodiscard]] RequestFate fate_now(Slot slot) noexcept;
   [[nodiscard]] bool is_ready(Slot slot) noexcept;
   bool is_over(Slot slot) noexcept;
   bool collect() noexcept;

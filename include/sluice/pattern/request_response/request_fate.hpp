@@ -15,6 +15,8 @@
 
 namespace sluice {
 
+/// What has become of a request to one server. To several: open while it is with one; then ended if
+/// one ended it, died if one died or was broken instead, untaken if it was with none.
 enum class RequestFate : std::uint8_t {
   open,     ///< the server has it, or will take it
   ended,    ///< it is done with, and every response was taken

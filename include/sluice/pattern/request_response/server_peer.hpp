@@ -25,6 +25,7 @@ struct Exchange {
   bool has_ended = false;  ///< one server ended it
   Errc error = Errc::ok;   ///< of a server that did not live to
   std::uint32_t open = 0;  ///< servers of which more may be taken
+  bool may_wait = true;    ///< a server for room for its next response, as far as can be seen
   std::size_t turn = 0;
   Silence silence;
 };
