@@ -122,15 +122,10 @@ std::uint32_t PublisherPort::slots_needed(const PayloadLayout& payload) const no
 }
 
 Result<void> PublisherPort::grow() {
-  const std::uint32_t needed = slots_needed(pool_.layout());
-  Result<void> added;
-  while (pool_.size() < needed && added) added = pool_.add_slot();
+  auto grown = pool_.grow_to(slots_needed(pool_.layout()), "slots");
   if (pool_.size() > writer_.slots()) writer_.add_slots(pool_.size() - writer_.slots());
-  if (added) return {};
-  pending_failure_ = {added.error(),
-                      format("{} slots of {} bytes needed, {} there: {}", needed,
-                             pool_.layout().bytes, pool_.size(), added.failure().message)};
-  return pending_failure_;
+  if (!grown) pending_failure_ = grown.failure();
+  return grown;
 }
 
 /// What free and retired slots hold is given up. Returns whether that was anything.

@@ -63,22 +63,12 @@ Result<void> ClientPort::open(const PayloadLayout& request) {
   auto& words = file_.words<ClientFile>();
   words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
   wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, request);
-  if (!pool) return pool.failure();
-  pool_ = std::move(*pool);
-  pool_.when_short([this] {
-    collect_all();
-    return pool_.release_blocks(free_);
-  });
-  while (pool_.size() < requests) {
-    if (auto added = pool_.add_slot(); !added) {
-      return Failure{added.error(), format("{} requests of {} bytes needed, {} there: {}", requests,
-                                           request.bytes, pool_.size(), added.failure().message)};
-    }
+  if (auto opened = pool_.open(file_.shared(), words.slots, words.slot_count, heap_offset, request,
+                               [this] { collect_all(); });
+      !opened) {
+    return opened;
   }
-  // relaxed: linking the file hands it on.
-  words.slot_count.store(pool_.size(), std::memory_order_relaxed);
-  for (std::uint32_t slot = requests; slot-- > 0;) free_.emplace_back(slot);
+  if (auto grown = pool_.grow_to(requests, "requests"); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look();
   return peers_.is_blind() ? Result<void>(pending_failure_) : Result<void>();
@@ -172,7 +162,7 @@ Errc ClientPort::fail_unanswered() noexcept {
 std::uint32_t ClientPort::abandoned() const noexcept {
   std::uint32_t held = 0;
   for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) held += cells_.is_held(slot);
-  return options_.max_pending - static_cast<std::uint32_t>(free_.size()) - held;
+  return options_.max_pending - pool_.free_count() - held;
 }
 
 Errc ClientPort::fail_too_many_requests() noexcept {

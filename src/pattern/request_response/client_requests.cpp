@@ -33,7 +33,7 @@ Borrowed ClientPort::send(Cell cell) noexcept {
   // Now there is time until the response comes: for the next request, find a slot that is free, and
   // get its line back from the servers that read it.
   collect_one();
-  if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
+  pool_.prefetch_next();
   return {.payload = pool_.payload(slot),
           .claim = &wanted_[slot],
           .sequence = exchange.number,
@@ -181,13 +181,13 @@ bool ClientPort::is_over(Slot slot) noexcept {
 
 /// Looks at the slot that has been busy for longest. Returns whether it is free now.
 bool ClientPort::collect_one() noexcept {
-  if (busy_.count() == 0) return false;
-  const Slot slot = busy_.pop();
+  if (busy_.empty()) return false;
+  const Slot slot = busy_.pop_front();
   if (cells_.is_held(Cell(slot)) || !is_over(slot)) {
-    busy_.push(slot);
+    busy_.push_back(slot);
     return false;
   }
-  free_.push_back(slot);
+  pool_.give_back(slot);
   return true;
 }
 
@@ -197,10 +197,10 @@ void ClientPort::collect_all() noexcept {
 
 bool ClientPort::collect() noexcept {
   collect_all();
-  if (!free_.empty()) return true;
+  if (pool_.has_free()) return true;
   look();  // who has it may be dead
   collect_all();
-  return !free_.empty();
+  return pool_.has_free();
 }
 
 }  // namespace sluice

@@ -185,35 +185,26 @@ std::uint64_t ServerPort::slots_needed(bool at_once) const noexcept {
 }
 
 Result<void> ServerPort::grow_to(std::uint64_t slots) {
-  const std::uint32_t present = pool_.size();
-  Result<void> added;
-  while (pool_.size() < slots && added) added = pool_.add_slot();
-  for (std::uint32_t slot = pool_.size(); slot-- > present;) free_.emplace_back(slot);
-  free_.reserve(pool_.size());
+  auto grown = pool_.grow_to(slots, "responses");
   marks_.resize(pool_.size(), 0);
   for (ClientPeer& client : peers_) client.passed.reserve(pool_.size());
-  // release: pairs with the acquire in `PeerSlots::learn`; the slots' addresses come before it.
-  file_.words<ServerFile>().slot_count.store(pool_.size(), std::memory_order_release);
-  if (added) return {};
-  pending_failure_ = {added.error(),
-                      format("{} responses of {} bytes needed, {} there: {}", slots,
-                             pool_.layout().bytes, pool_.size(), added.failure().message)};
-  return pending_failure_;
+  if (!grown) pending_failure_ = grown.failure();
+  return grown;
 }
 
 bool ServerPort::find_free() noexcept {
   reclaim();
-  if (!free_.empty()) return true;
+  if (pool_.has_free()) return true;
   look_at_clients();  // a client may be dead
   reclaim();
-  if (!free_.empty()) return true;
+  if (pool_.has_free()) return true;
   if (pool_.size() < slots_needed(false)) {
     (void)grow_to(pool_.size() + 1);
   } else {
     pending_failure_ = {Errc::no_memory,
                         format("all {} slots of responses are in use", pool_.size())};
   }
-  return !free_.empty();
+  return pool_.has_free();
 }
 
 void ServerPort::reclaim() noexcept {

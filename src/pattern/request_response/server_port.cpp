@@ -71,13 +71,11 @@ Result<void> ServerPort::open(const PayloadLayout& response) {
   }
   auto& words = file_.words<ServerFile>();
   words.shape.write({.depth = options_.depth, .unused = 0});
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, response);
-  if (!pool) return pool.failure();
-  pool_ = std::move(*pool);
-  pool_.when_short([this] {
-    reclaim();
-    return pool_.release_blocks(free_);
-  });
+  if (auto opened = pool_.open(file_.shared(), words.slots, words.slot_count, heap_offset, response,
+                               [this] { reclaim(); });
+      !opened) {
+    return opened;
+  }
   if (auto grown = grow_to(slots_needed(true)); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look_at_clients();
@@ -182,10 +180,9 @@ Errc ServerPort::acquire(Cell cell, HeldLoan& loan) noexcept {
   if (!has_room(cell, &loan)) {
     return is_abandoned(cell) ? Errc::abandoned : Errc::would_block;
   }
-  if (free_.empty() && !find_free()) [[unlikely]]
+  if (!pool_.has_free() && !find_free()) [[unlikely]]
     return pending_failure_.code;
-  loan = {.slot = free_.back(), .cell = cell, .ticket = request.ticket};
-  free_.pop_back();
+  loan = {.slot = pool_.take(), .cell = cell, .ticket = request.ticket};
   return Errc::ok;
 }
 
@@ -198,8 +195,7 @@ void ServerPort::send(const HeldRequest& request, Slot slot) noexcept {
     return put_back(slot);
   }
   wake();
-  // The next response's line is in the caches of those who read it: ask for it now.
-  if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
+  pool_.prefetch_next();
 }
 
 /// Gives a slice its size.

@@ -13,7 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <sluice/memory/slot_pool.hpp>
+#include <sluice/core/ring.hpp>
+#include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
@@ -46,12 +47,11 @@ class ClientPort final : public HandleOwner {
   [[nodiscard]] Loaned loan() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    if (free_.empty() && !collect()) [[unlikely]]
+    if (!pool_.has_free() && !collect()) [[unlikely]]
       return {.error = fail_too_many_requests()};
-    const Slot slot = free_.back();
-    free_.pop_back();
+    const Slot slot = pool_.take();
     exchanges_[slot].is_sent = false;
-    busy_.push(slot);
+    busy_.push_back(slot);
     const Cell cell(slot);
     (void)cells_.acquire(cell, cell + 1);  // its last handle is gone
     return {.payload = pool_.payload(slot), .cell = cell};
@@ -200,13 +200,12 @@ class ClientPort final : public HandleOwner {
   PayloadLayout response_;
   ClientRow shape_;
   PortFile file_;
-  SlotPool pool_;
+  OwnedSlots pool_;
   std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
   std::uint64_t sent_ = 0;                        // number of the last request
   bool owes_wake_ = false;           // a response was taken, and nobody was woken for it
   std::vector<Exchange> exchanges_;  // by slot
-  std::vector<Slot> free_;           // the one that became free last is at the end
-  BusySlots busy_;
+  Ring<Slot> busy_;                  // slots that are not free, the longest busy first
   Peers<ServerPeer> peers_;
   std::vector<const ServerPeer*> claimed_by_;               // by claim
   std::vector<std::unique_ptr<PendingRequest>> waitables_;  // by slot

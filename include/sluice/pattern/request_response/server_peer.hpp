@@ -83,23 +83,4 @@ struct ServerPeer : Peer {
 /// Why nothing of `server` is to be read: "<its file> <what>; …".
 [[nodiscard]] Failure broken(const ServerPeer& server, const std::string& what);
 
-/// A client's slots that are not free, the longest busy first.
-class BusySlots {
- public:
-  explicit BusySlots(std::uint32_t most) : slots_(most) {}
-  void push(Slot slot) noexcept { slots_[(first_ + count_++) % slots_.size()] = slot; }
-  Slot pop() noexcept {
-    const Slot slot = slots_[first_];
-    if (++first_ == slots_.size()) first_ = 0;
-    --count_;
-    return slot;
-  }
-  [[nodiscard]] std::size_t count() const noexcept { return count_; }
-
- private:
-  std::vector<Slot> slots_;
-  std::size_t first_ = 0;
-  std::size_t count_ = 0;
-};
-
 }  // namespace sluice

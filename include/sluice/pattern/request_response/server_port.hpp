@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <sluice/memory/slot_pool.hpp>
+#include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/request_response/client_peer.hpp>
@@ -178,7 +178,7 @@ class ServerPort final : public WaitableHandleOwner {
   void send(const HeldRequest& request, Slot slot) noexcept;
   void put_back(Slot slot) noexcept {
     pool_.clear(slot);
-    free_.push_back(slot);
+    pool_.give_back(slot);
   }
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
   /// After a change that others may sleep for. Any thread.
@@ -221,13 +221,12 @@ class ServerPort final : public WaitableHandleOwner {
   ServerOptions options_;  // the depth is a power of two
   PayloadLayout request_;
   PortFile file_;
-  SlotPool pool_;
+  OwnedSlots pool_;
   Peers<ClientPeer> peers_;
   std::size_t turn_ = 0;
   std::uint64_t tickets_ = 0;
   std::vector<HeldRequest> requests_;  // by cell
   std::vector<HeldLoan> loans_;        // by cell - max_requests
-  std::vector<Slot> free_;             // the one that became free last is at the end
   std::vector<std::uint64_t> marks_;   // by slot: look in which it was last seen claimed
   std::uint64_t looks_ = 0;            // for claims
   std::uint32_t gone_ = 0;             // clients that are gone

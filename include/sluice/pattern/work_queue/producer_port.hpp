@@ -12,7 +12,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <sluice/memory/slot_pool.hpp>
+#include <sluice/core/ring.hpp>
+#include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
@@ -44,11 +45,10 @@ class ProducerPort final : public HandleOwner {
     if (cell == kNoCell) [[unlikely]]
       return {.error = fail_too_many()};
     if (slots_[cell] == kNoSlot) {  // else that of a loan that was dropped
-      if (free_.empty()) [[unlikely]] {
+      if (!pool_.has_free()) [[unlikely]] {
         if (const auto found = find_free(); !found) return refuse(cell, found.failure());
       }
-      slots_[cell] = free_.back();
-      free_.pop_back();
+      slots_[cell] = pool_.take();
     }
     return {.payload = pool_.payload(slots_[cell]), .cell = cell};
   }
@@ -93,40 +93,9 @@ class ProducerPort final : public HandleOwner {
     Slot slot;
   };
 
-  /// Jobs that were pushed, the oldest first. No more than there are slots.
-  class PendingJobs {
-   public:
-    explicit PendingJobs(std::uint32_t most) : jobs_(most) {}
-    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-    [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-    [[nodiscard]] const Pending& at(std::uint32_t i) const noexcept {
-      return jobs_[(first_ + i) % jobs_.size()];
-    }
-    void push_back(const Pending& job) noexcept {
-      jobs_[end_] = job;
-      end_ = next(end_);
-      ++count_;
-    }
-    void pop_front() noexcept {
-      first_ = next(first_);
-      --count_;
-    }
-
-   private:
-    [[nodiscard]] std::uint32_t next(std::uint32_t i) const noexcept {
-      return i + 1 == jobs_.size() ? 0 : i + 1;
-    }
-
-    std::vector<Pending> jobs_;
-    std::uint32_t first_ = 0;
-    std::uint32_t end_ = 0;
-    std::uint32_t count_ = 0;
-  };
-
   ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
 
   Result<void> open(const PayloadLayout& payload);
-  Result<void> add_slot();
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
     return queue_->is_pending(job.position, file_.seat(), job.slot);
   }
@@ -150,10 +119,9 @@ class ProducerPort final : public HandleOwner {
   WorkQueue queue_;
   std::uint32_t most_slots_;
   PortFile file_;
-  SlotPool pool_;
-  std::vector<Slot> slots_;  // by cell
-  std::vector<Slot> free_;   // the slot that became free last is at the end
-  PendingJobs pending_;
+  OwnedSlots pool_;
+  std::vector<Slot> slots_;    // by cell
+  Ring<Pending> pending_;      // jobs that were pushed; no more than there are slots
   std::uint32_t workers_ = 0;  // that the last look found alive
   Deadline next_look_{std::chrono::nanoseconds{0}};
 };
