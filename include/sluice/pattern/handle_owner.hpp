@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/core/handle_cells.hpp>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle.hpp>
 #include <sluice/pattern/port.hpp>
 #include <utility>
@@ -48,6 +49,17 @@ class HandleOwner : public Port {
   virtual ~HandleOwner() = default;
   /// On the port's thread, in a forked child too.
   virtual void before_close() noexcept {}
+
+  /// Gives a slice that was loaned, in `slot`, its size. Where that fails there is no loan.
+  [[nodiscard]] Loaned sized(Loaned loaned, SlotPool& pool, Slot slot,
+                             std::uint64_t count) noexcept {
+    const auto resized = pool.resize(slot, count);
+    if (!resized) {
+      cells_.withdraw(loaned.cell);
+      return {.error = fail(resized.failure())};
+    }
+    return {.payload = *resized, .count = count, .cell = loaned.cell};
+  }
 
   HandleCells cells_;
 };

@@ -74,20 +74,6 @@ Result<void> ClientPort::open(const PayloadLayout& request) {
   return peers_.is_blind() ? Result<void>(pending_failure_) : Result<void>();
 }
 
-/// Gives a slice its size.
-Loaned ClientPort::loan_slice(std::uint64_t count) noexcept {
-  Loaned loaned = loan();
-  if (loaned.payload == nullptr) return loaned;
-  const auto resized = pool_.resize(Slot(loaned.cell), count);
-  if (!resized) {
-    cells_.withdraw(loaned.cell);
-    return {.error = fail(resized.failure())};
-  }
-  loaned.payload = *resized;
-  loaned.count = count;
-  return loaned;
-}
-
 Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
@@ -137,14 +123,6 @@ std::uint32_t ClientPort::servers() noexcept {
   return present_servers();
 }
 
-Doorbell& ClientPort::PendingRequest::doorbell() noexcept { return port_.board().doorbell; }
-
-const Directory& ClientPort::PendingRequest::pipes() const noexcept { return port_.directory(); }
-
-mode_t ClientPort::PendingRequest::pipe_mode() const noexcept {
-  return port_.service().shared_mode();
-}
-
 bool ClientPort::PendingRequest::is_ready() noexcept {
   if (port_.is_forked()) return false;
   port_.follow_changes();
@@ -172,12 +150,6 @@ Errc ClientPort::fail_too_many_requests() noexcept {
                      "and {} dropped but still with a server; drop some, or raise "
                      "ClientOptions::max_pending",
                      options_.max_pending, options_.max_pending - dropped, dropped));
-}
-
-Errc ClientPort::fail_too_many_responses() noexcept {
-  return fail(Errc::too_many_borrowed, format("all {} responses are held; release one, or raise "
-                                              "ClientOptions::max_borrowed",
-                                              options_.max_borrowed));
 }
 
 }  // namespace sluice

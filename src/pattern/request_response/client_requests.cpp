@@ -29,7 +29,7 @@ Borrowed ClientPort::send(Cell cell) noexcept {
   for (ServerPeer& server : peers_) {
     if (server.is_there()) deliver(server, slot);
   }
-  wake();
+  wake_servers();
   // Now there is time until the response comes: for the next request, find a slot that is free, and
   // get its line back from the servers that read it.
   collect_one();
@@ -40,14 +40,6 @@ Borrowed ClientPort::send(Cell cell) noexcept {
           .cell = cell};
 }
 
-/// After a change that a server may sleep for.
-void ClientPort::wake() noexcept {
-  // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at its queues.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  board().doorbell.wake(directory());
-  owes_wake_ = false;
-}
-
 void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
   Exchange& exchange = exchanges_[slot];
   const std::uint64_t position = server.requests->position();
@@ -55,7 +47,7 @@ void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
     give_up(server, broken(server, "ends requests that it has not taken"));
     return;
   }
-  server.deliveries[slot] = {.number = exchange.number, .position = position};
+  server.deliveries[slot] = {.sent = {.number = exchange.number, .position = position}};
   ++exchange.open;
 }
 
@@ -70,7 +62,7 @@ void ClientPort::deliver_if_waiting(Slot slot) noexcept {
   for (ServerPeer& server : peers_) {
     if (server.is_there() && !server.has(slot, exchange)) deliver(server, slot);
   }
-  if (exchange.open != 0) wake();
+  if (exchange.open != 0) wake_servers();
 }
 
 Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept {
@@ -99,7 +91,7 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   // server fills the lane at this moment: then the next call will tell it.
   const bool is_last = server.lanes[slot].empty() && server.shape.depth > 1;
   owes_wake_ = is_last;
-  if (!is_last) wake();
+  if (!is_last) wake_servers();
   exchange.may_wait = !is_last;
   return {.payload = payload.data,
           .count = payload.count,
@@ -134,8 +126,7 @@ RequestFate ClientPort::fate_of(const ServerPeer& server, Slot slot) const noexc
   if (server.theirs == nullptr) {  // it has not seen this client
     return server.is_gone || server.is_leaving ? RequestFate::untaken : RequestFate::open;
   }
-  return sluice::fate_of({.number = delivery.number, .position = delivery.position},
-                         server.word(server.shape.done_offset(slot)),
+  return sluice::fate_of(delivery.sent, server.word(server.shape.done_offset(slot)),
                          server.word(ServerRow::kHeadOffset), server.is_gone, server.is_leaving,
                          delivery.is_failed ? nullptr : &server.lanes[slot]);
 }

@@ -129,10 +129,11 @@ std::atomic<std::uint64_t>& ServerPort::word_of(const ClientPeer& client,
 
 /// No more requests of a broken client are taken. What it has of this server it keeps until it is
 /// gone.
-void ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcept {
+Borrowed ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcept {
   client.is_broken = true;
   client.requests.reset();
   pending_failure_ = failure;
+  return {};
 }
 
 bool ServerPort::is_held(const ClientPeer& client) const noexcept {

@@ -105,22 +105,16 @@ Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
 }
 
 Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
-  if (slot >= client.their_shape.max_pending) [[unlikely]] {
-    give_up(client, broken(client, format("sends request slot {}", slot)));
-    return {};
-  }
+  if (slot >= client.their_shape.max_pending) [[unlikely]]
+    return give_up(client, broken(client, format("sends request slot {}", slot)));
   if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
   Lane& lane = client.lanes[slot];
   // relaxed: the client saw it before it used the slot again.
-  if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]] {
-    give_up(client, broken(client, "sends a request again before its end"));
-    return {};
-  }
+  if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]]
+    return give_up(client, broken(client, "sends a request again before its end"));
   const PeerSlots::Payload payload = client.slots.payload(slot);
-  if (payload.data == nullptr) [[unlikely]] {
-    give_up(client, client.slots.failure());
-    return {};
-  }
+  if (payload.data == nullptr) [[unlikely]]
+    return give_up(client, client.slots.failure());
   const auto* header = reinterpret_cast<const MessageHeader*>(client.slots.header(slot));
   // relaxed: ordered by the acquire of the entry.
   lane.number = header->number.load(std::memory_order_relaxed);
@@ -198,21 +192,6 @@ void ServerPort::send(const HeldRequest& request, Slot slot) noexcept {
   pool_.prefetch_next();
 }
 
-/// Gives a slice its size.
-Loaned ServerPort::sized(Loaned loaned, std::uint64_t count) noexcept {
-  if (loaned.payload == nullptr) return loaned;
-  HeldLoan& loan = loan_of(loaned.cell);
-  const auto resized = pool_.resize(loan.slot, count);
-  if (!resized) {
-    put_back(std::exchange(loan.slot, kNoSlot));
-    cells_.withdraw(loaned.cell);
-    return {.error = fail(resized.failure())};
-  }
-  loaned.payload = *resized;
-  loaned.count = count;
-  return loaned;
-}
-
 Loaned ServerPort::loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
@@ -249,10 +228,6 @@ std::uint32_t ServerPort::clients() noexcept {
   return count;
 }
 
-void ServerPort::refuse_response() noexcept {
-  abort_with("respond with a loan that was made for another request, or in a forked child");
-}
-
 Errc ServerPort::fail_loan(Errc code) noexcept {
   if (code != Errc::would_block && code != Errc::abandoned) return report(pending_failure_);
   if (last_failure().code == code) return code;
@@ -260,18 +235,6 @@ Errc ServerPort::fail_loan(Errc code) noexcept {
                               ? "no room, because the client has not read on; use loan_for to wait"
                               : "the client has dropped the request, or is gone; end the request";
   return fail(code, why);
-}
-
-Errc ServerPort::fail_too_many_requests() noexcept {
-  return fail(Errc::too_many_borrowed, format("all {} requests are held; end one, or raise "
-                                              "ServerOptions::max_requests",
-                                              options_.max_requests));
-}
-
-Errc ServerPort::fail_too_many_loans() noexcept {
-  return fail(Errc::too_many_loans, format("all {} loans are held; send or drop one, or raise "
-                                           "ServerOptions::max_loans",
-                                           options_.max_loans));
 }
 
 }  // namespace sluice

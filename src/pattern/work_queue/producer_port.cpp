@@ -112,16 +112,6 @@ Result<void> ProducerPort::find_free() noexcept {
                                          directory().path_of(kWorkQueueFile))};
 }
 
-Loaned ProducerPort::loan_slice(std::uint64_t count) noexcept {
-  Loaned loaned = loan();
-  if (loaned.payload == nullptr) return loaned;
-  const auto resized = pool_.resize(slots_[loaned.cell], count);
-  if (!resized) return refuse(loaned.cell, resized.failure());
-  loaned.payload = *resized;
-  loaned.count = count;
-  return loaned;
-}
-
 Errc ProducerPort::push_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
@@ -189,12 +179,6 @@ Errc ProducerPort::fail_full() noexcept {
                                    queue_->capacity()));
   }
   return Errc::would_block;
-}
-
-Errc ProducerPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_loans, format("all {} loans are held; push or drop one, or raise "
-                                           "ProducerOptions::max_loans",
-                                           cells_.count()));
 }
 
 }  // namespace sluice

@@ -16,12 +16,10 @@
 #include <sluice/core/ring.hpp>
 #include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/pattern/request_response/server_peer.hpp>
-#include <sluice/pattern/sample.hpp>
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/peers.hpp>
 #include <sluice/service/port_file.hpp>
@@ -57,7 +55,10 @@ class ClientPort final : public HandleOwner {
     return {.payload = pool_.payload(slot), .cell = cell};
   }
   /// A slice of `count` elements.
-  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
+  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept {
+    const Loaned loaned = loan();
+    return loaned.payload == nullptr ? loaned : sized(loaned, pool_, Slot(loaned.cell), count);
+  }
 
   /// Sends the request of `cell` to every server. The cell goes on as that of a pending one, whose
   /// number, from 1, is its `sequence`. Wait-free; system calls only if somebody sleeps, or ports
@@ -70,7 +71,8 @@ class ClientPort final : public HandleOwner {
       return {.error = fail_forked()};
     const Cell response = cells_.acquire(options_.max_pending, cells_.count());
     if (response == kNoCell) [[unlikely]]
-      return {.error = fail_too_many_responses()};
+      return {.error = fail_all(Errc::too_many_borrowed, options_.max_borrowed,
+                                "responses are held; release one", "ClientOptions::max_borrowed")};
     const Claim claim = response - options_.max_pending;
     Borrowed borrowed = take(Slot(cell), claim);
     if (borrowed.payload == nullptr && waitables_[cell]->settle()) [[unlikely]]
@@ -99,12 +101,7 @@ class ClientPort final : public HandleOwner {
       return;  // the parent's
     // relaxed: nothing is ordered by it; the port's thread writes it again after `drop`.
     request.claim->store(0, std::memory_order_relaxed);
-    if (exchanges_[request.cell].may_wait) {
-      // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at
-      // `wanted`.
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      board().doorbell.wake(directory());
-    }
+    if (exchanges_[request.cell].may_wait) wake();
     drop(request.cell);
   }
 
@@ -120,9 +117,11 @@ class ClientPort final : public HandleOwner {
   class PendingRequest final : public Waitable {
    public:
     PendingRequest(ClientPort& port, Slot slot) noexcept : port_(port), slot_(slot) {}
-    [[nodiscard]] Doorbell& doorbell() noexcept override;
-    [[nodiscard]] const Directory& pipes() const noexcept override;
-    [[nodiscard]] mode_t pipe_mode() const noexcept override;
+    [[nodiscard]] Doorbell& doorbell() noexcept override { return port_.board().doorbell; }
+    [[nodiscard]] const Directory& pipes() const noexcept override { return port_.directory(); }
+    [[nodiscard]] mode_t pipe_mode() const noexcept override {
+      return port_.service().shared_mode();
+    }
     [[nodiscard]] bool is_ready() noexcept override;
     void look() noexcept override;
     void cut() noexcept { cut_link(); }
@@ -154,7 +153,7 @@ class ClientPort final : public HandleOwner {
       }
       settle(server, slot);
     }
-    if (owes_wake_) wake();
+    if (owes_wake_) wake_servers();
     if (exchange.silence.is_long()) [[unlikely]]
       look();
     if (gone_ != 0) [[unlikely]]
@@ -189,12 +188,14 @@ class ClientPort final : public HandleOwner {
   bool collect_one() noexcept;
   /// Requests that the user has dropped, and a server has not.
   [[nodiscard]] std::uint32_t abandoned() const noexcept;
-  void wake() noexcept;
+  void wake_servers() noexcept {
+    wake();
+    owes_wake_ = false;
+  }
   [[nodiscard]] std::atomic<std::uint64_t>* words_of(const ServerPeer& server,
                                                      std::uint64_t offset) const noexcept;
 
   Errc fail_too_many_requests() noexcept;
-  Errc fail_too_many_responses() noexcept;
 
   ClientOptions options_;
   PayloadLayout response_;

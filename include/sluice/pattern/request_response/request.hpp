@@ -4,15 +4,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
 #include <sluice/wait/silence.hpp>
-#include <span>
-#include <type_traits>
 #include <utility>
 
 namespace sluice {
@@ -98,20 +94,11 @@ class [[nodiscard]] Request : public PayloadHandle<RequestBase, const Q> {
                           loan.hand_on(this->owner_, "respond with a loan that is empty"));
   }
 
-  /// Sends a copy of `value`. Errors: as for `loan`.
-  Responded respond(const R& value) noexcept requires(!is_slice<R>) {
-    const Loaned loaned = this->owner_->loan(this->what_.cell);
+  /// Sends a copy of `value`, or of a slice's elements, from anything that converts to a
+  /// `std::span` of them. Errors: as for `loan`.
+  Responded respond(Original<R> value) noexcept {
+    const Loaned loaned = loan_copy<R>(this->owner_, value, this->what_.cell);
     if (loaned.payload == nullptr) return this->owner_->last_failure();
-    new (loaned.payload) R(value);
-    this->owner_->respond(this->what_.cell, loaned.cell);
-    return {};
-  }
-  /// The same for a slice.
-  Responded respond(std::span<const std::remove_extent_t<R>> elements) noexcept
-      requires(is_slice<R>) {
-    const Loaned loaned = this->owner_->loan_slice(this->what_.cell, elements.size());
-    if (loaned.payload == nullptr) return this->owner_->last_failure();
-    if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
     this->owner_->respond(this->what_.cell, loaned.cell);
     return {};
   }

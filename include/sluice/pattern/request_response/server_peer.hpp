@@ -10,6 +10,7 @@
 #include <sluice/core/index.hpp>
 #include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/queue/spsc_index_queue.hpp>
 #include <sluice/service/peers.hpp>
 #include <sluice/wait/silence.hpp>
@@ -32,11 +33,10 @@ struct Exchange {
 
 /// One request of a client, to one server.
 struct DeliveredRequest {
-  std::uint64_t number = 0;    ///< the request's; another one: it did not go there
-  std::uint64_t position = 0;  ///< in the queue of requests
-  std::uint64_t taken = 0;     ///< responses
-  bool is_failed = false;      ///< nothing more is taken from there
-  bool is_over = false;        ///< and the server does not look at the request any more
+  SentRequest sent;         ///< where its number is another one, it did not go there
+  std::uint64_t taken = 0;  ///< responses
+  bool is_failed = false;   ///< nothing more is taken from there
+  bool is_over = false;     ///< and the server does not look at the request any more
 };
 
 /// A server, as a client sees it. Lives until it is gone, there is nothing more to take, and every
@@ -60,7 +60,7 @@ struct ServerPeer : Peer {
   [[nodiscard]] bool is_there() const noexcept { return !is_gone && !is_leaving && !is_broken; }
   /// Whether it has the request, or may have it.
   [[nodiscard]] bool has(Slot slot, const Exchange& exchange) const noexcept {
-    return exchange.is_sent && deliveries[slot].number == exchange.number &&
+    return exchange.is_sent && deliveries[slot].sent.number == exchange.number &&
            !deliveries[slot].is_over;
   }
   /// Whether responses to the request may come from there.

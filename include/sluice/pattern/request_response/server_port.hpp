@@ -15,7 +15,6 @@
 #include <memory>
 #include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/request_response/client_peer.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
@@ -48,7 +47,8 @@ class ServerPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire(0, options_.max_requests);
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many_requests()};
+      return {.error = fail_all(Errc::too_many_borrowed, options_.max_requests,
+                                "requests are held; end one", "ServerOptions::max_requests")};
     Borrowed request = take(cell);
     if (request.payload == nullptr && settle_descriptor()) [[unlikely]]
       request = take(cell);
@@ -68,7 +68,8 @@ class ServerPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell handle = cells_.acquire(options_.max_requests, cells_.count());
     if (handle == kNoCell) [[unlikely]]
-      return {.error = fail_too_many_loans()};
+      return {.error = fail_all(Errc::too_many_loans, options_.max_loans,
+                                "loans are held; send or drop one", "ServerOptions::max_loans")};
     HeldLoan& loan = loan_of(handle);
     if (loan.slot != kNoSlot) put_back(loan.slot);  // of a loan that was dropped
     loan.slot = kNoSlot;
@@ -94,7 +95,7 @@ class ServerPort final : public WaitableHandleOwner {
   void respond(Cell cell, Cell handle) noexcept {
     HeldLoan& loan = loan_of(handle);
     if (is_forked() || !is_for(loan, cell)) [[unlikely]]
-      refuse_response();
+      abort_with("respond with a loan that was made for another request, or in a forked child");
     send(requests_[cell], std::exchange(loan.slot, kNoSlot));
     cells_.withdraw(handle);
   }
@@ -180,14 +181,10 @@ class ServerPort final : public WaitableHandleOwner {
     pool_.clear(slot);
     pool_.give_back(slot);
   }
-  [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
-  /// After a change that others may sleep for. Any thread.
-  void wake() noexcept {
-    // seq_cst: pairs with the fence of a client that arms the doorbell and then looks at its lanes.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    board().doorbell.wake(directory());
+  [[nodiscard]] Loaned sized(const Loaned& loaned, std::uint64_t count) noexcept {
+    if (loaned.payload == nullptr) return loaned;
+    return HandleOwner::sized(loaned, pool_, loan_of(loaned.cell).slot, count);
   }
-
   /// Looks into the directory if ports came or went.
   void follow_changes() noexcept {
     if (peers_.has_news()) [[unlikely]]
@@ -199,7 +196,7 @@ class ServerPort final : public WaitableHandleOwner {
   Result<void> meet(ClientPeer& client) noexcept;
   Result<void> connect(ClientPeer& client);
   void depart(ClientPeer& client) noexcept;
-  void give_up(ClientPeer& client, const Failure& failure) noexcept;
+  Borrowed give_up(ClientPeer& client, const Failure& failure) noexcept;
   void drop_gone() noexcept;
   [[nodiscard]] bool is_held(const ClientPeer& client) const noexcept;
 
@@ -213,10 +210,7 @@ class ServerPort final : public WaitableHandleOwner {
   [[nodiscard]] std::atomic<std::uint64_t>& word_of(const ClientPeer& client,
                                                     std::uint64_t offset) const noexcept;
 
-  [[noreturn]] static void refuse_response() noexcept;
   Errc fail_loan(Errc code) noexcept;
-  Errc fail_too_many_requests() noexcept;
-  Errc fail_too_many_loans() noexcept;
 
   ServerOptions options_;  // the depth is a power of two
   PayloadLayout request_;

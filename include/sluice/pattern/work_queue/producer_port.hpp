@@ -15,7 +15,6 @@
 #include <sluice/core/ring.hpp>
 #include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
@@ -43,17 +42,24 @@ class ProducerPort final : public HandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_all(Errc::too_many_loans, cells_.count(),
+                                "loans are held; push or drop one", "ProducerOptions::max_loans")};
     if (slots_[cell] == kNoSlot) {  // else that of a loan that was dropped
       if (!pool_.has_free()) [[unlikely]] {
-        if (const auto found = find_free(); !found) return refuse(cell, found.failure());
+        if (const auto found = find_free(); !found) {
+          cells_.withdraw(cell);
+          return {.error = fail(found.failure())};
+        }
       }
       slots_[cell] = pool_.take();
     }
     return {.payload = pool_.payload(slots_[cell]), .cell = cell};
   }
   /// A slice of `count` elements.
-  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
+  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept {
+    const Loaned loaned = loan();
+    return loaned.payload == nullptr ? loaned : sized(loaned, pool_, slots_[loaned.cell], count);
+  }
 
   /// Puts what `cell` holds into the queue: then the loan is no more. Errc::would_block where the
   /// queue is full, Errc::forked: then nothing has changed. Lock-free; a system call only if a
@@ -65,9 +71,7 @@ class ProducerPort final : public HandleOwner {
     if (!position) [[unlikely]]
       return fail_full();
     pending_.push_back({*position, slots_[cell]});
-    // seq_cst: pairs with the fence in `Doorbell::arm`.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    board().doorbell.wake(directory());
+    wake();
     slots_[cell] = kNoSlot;
     cells_.withdraw(cell);
     return Errc::ok;
@@ -109,12 +113,7 @@ class ProducerPort final : public HandleOwner {
   void look_in_time() noexcept {
     if (next_look_.left().count() == 0) look();
   }
-  Loaned refuse(Cell cell, const Failure& why) noexcept {
-    cells_.withdraw(cell);
-    return {.error = fail(why)};
-  }
   Errc fail_full() noexcept;
-  Errc fail_too_many() noexcept;
 
   WorkQueue queue_;
   std::uint32_t most_slots_;
