@@ -69,7 +69,7 @@ class Client : public PortOwner<ClientPort> {
   /// `std::span` of them. The result is false where there was no loan; errors as for `loan`.
   [[nodiscard]] Pending<R> send(Original<Q> value) noexcept {
     const Loaned loaned = loan_copy<Q>(port_, value);
-    if (loaned.payload == nullptr) return Pending<R>(port_, {.error = loaned.error});
+    if (loaned.payload == nullptr) return Pending<R>(loaned.error);
     return Pending<R>(port_, port_->send(loaned.cell));
   }
 

@@ -12,6 +12,7 @@ namespace sluice {
 class PendingBase : public Handle<ClientPort, Borrowed> {
  public:
   using Handle::Handle;
+  explicit PendingBase(Errc error) noexcept : Handle(nullptr, {.error = error}) {}
 
   /// Drops the request: servers are told that responses are not wanted any more. Wait-free; a
   /// system call only if somebody sleeps.
