@@ -89,6 +89,14 @@ Result<void> SlotPool::add_slot() {
   return {};
 }
 
+Result<void> SlotPool::grow_to(std::uint64_t slots, std::string_view what) {
+  Result<void> added;
+  while (size() < slots && added) added = add_slot();
+  if (added) return added;
+  return Failure{added.error(), format("{} {} of {} bytes needed, {} there: {}", slots, what,
+                                       layout_.bytes, size(), added.failure().message)};
+}
+
 Result<std::byte*> SlotPool::resize(Slot slot, std::uint64_t count) {
   auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
   if (layout_.bytes != 0 && count > file_->region().reserved_bytes() / layout_.bytes) {

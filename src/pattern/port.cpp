@@ -16,6 +16,10 @@ Errc Port::fail_forked() noexcept {
   return Errc::forked;
 }
 
+Errc Port::fail_all(Errc code, std::uint32_t all, const char* held, const char* option) noexcept {
+  return fail(code, format("all {} {}, or raise {}", all, held, option));
+}
+
 void Port::note(const Failure& failure) noexcept {
   if (failure.code == Errc::ok) {
     failure_ = {};

@@ -31,6 +31,7 @@
 #include <sluice/memory/shared_heap.hpp>
 #include <sluice/platform/cache_line.hpp>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -118,6 +119,9 @@ class SlotPool {
   /// Adds the slot `size()`. Peers see it once the owner has stored the new number of slots.
   /// Errors: no_memory, no_address_space.
   [[nodiscard]] Result<void> add_slot();
+  /// Adds slots until there are `slots`; those that could be added stay. `what`: what is in them,
+  /// for the message. Errors: as `add_slot`.
+  [[nodiscard]] Result<void> grow_to(std::uint64_t slots, std::string_view what);
   [[nodiscard]] std::uint32_t size() const noexcept {
     return static_cast<std::uint32_t>(payloads_.size());
   }

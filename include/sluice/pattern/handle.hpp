@@ -55,7 +55,9 @@ class Handle {
  protected:
   [[nodiscard]] Errc error() const noexcept { return what_.error; }
   void reset() noexcept {
-    if (what_.payload != nullptr) owner_->give_back(take());
+    if (what_.payload == nullptr) return;
+    owner_->give_back(what_);
+    what_ = {.error = Errc::closed};
   }
   /// Leaves the handle empty.
   [[nodiscard]] What take() noexcept { return std::exchange(what_, {.error = Errc::closed}); }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/core/handle_cells.hpp>
+#include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/handle.hpp>
 #include <sluice/pattern/port.hpp>
 #include <string_view>
@@ -56,6 +57,17 @@ class HandleOwner : public Port {
   /// "loans are held; publish or drop one".
   Errc fail_too_many(Errc code, std::uint32_t count, std::string_view cure,
                      std::string_view option) noexcept;
+
+  /// Gives a slice that was loaned, in `slot`, its size. Where that fails there is no loan.
+  [[nodiscard]] Loaned sized(Loaned loaned, SlotPool& pool, Slot slot,
+                             std::uint64_t count) noexcept {
+    const auto resized = pool.resize(slot, count);
+    if (!resized) {
+      cells_.withdraw(loaned.cell);
+      return {.error = fail(resized.failure())};
+    }
+    return {.payload = *resized, .count = count, .cell = loaned.cell};
+  }
 
   HandleCells cells_;
 

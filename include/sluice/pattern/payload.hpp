@@ -5,11 +5,15 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <new>
 #include <sluice/container/dynamic_payload.hpp>
 #include <sluice/memory/container_words.hpp>
 #include <sluice/memory/slot_pool.hpp>
+#include <sluice/pattern/handle.hpp>
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/service.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,6 +22,27 @@ namespace sluice {
 
 template <typename T>
 inline constexpr bool is_slice = std::is_unbounded_array_v<T>;
+
+/// What a payload of type `T` is copied from: a value, or the elements of a slice.
+template <typename T>
+using Original =
+    std::conditional_t<is_slice<T>, std::span<const std::remove_extent_t<T>>, const T&>;
+
+/// A loan of `port` that holds a copy of `original`; `for_whom`: what else `port->loan` asks for.
+template <typename T, typename P, typename... Whom>
+[[nodiscard]] Loaned loan_copy(P* port, Original<T> original, Whom... for_whom) noexcept {
+  if constexpr (is_slice<T>) {
+    const Loaned loaned = port->loan_slice(for_whom..., original.size());
+    if (loaned.payload != nullptr && !original.empty()) {
+      std::memcpy(loaned.payload, original.data(), original.size_bytes());
+    }
+    return loaned;
+  } else {
+    const Loaned loaned = port->loan(for_whom...);
+    if (loaned.payload != nullptr) new (loaned.payload) T(original);
+    return loaned;
+  }
+}
 
 /// Does not compile unless `T` can be the type argument of a port: the message says why not.
 template <typename T>

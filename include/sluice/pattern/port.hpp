@@ -7,6 +7,7 @@
 // templates, which stays where it is. `PortOwner` ties the first to the second.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
@@ -61,6 +62,8 @@ class Port {
   Errc fail(Errc code, std::string_view why) noexcept;
   Errc fail(const Failure& failure) noexcept { return fail(failure.code, failure.message); }
   Errc fail_forked() noexcept;
+  /// "all 4 <held; what to do>, or raise <option>"
+  Errc fail_all(Errc code, std::uint32_t all, const char* held, const char* option) noexcept;
   /// The same for what a look has found, which is then forgotten; ok: nothing was found.
   Errc report(Failure& found) noexcept {
     return found.code == Errc::ok ? Errc::ok : fail(std::exchange(found, {}));
@@ -70,6 +73,13 @@ class Port {
 
   /// The port's descriptor (`fd()`); -1 where there is none, which counts as a failed call.
   [[nodiscard]] int descriptor_of(Waitable& waitable) noexcept;
+
+  /// After a change that others may sleep for at the service's doorbell. Any thread.
+  void wake() const noexcept {
+    // seq_cst: pairs with the fence in `Doorbell::arm`, after which a sleeper looks once more.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    board().doorbell.wake(directory());
+  }
 
   /// Sleeps until the service's doorbell is rung, unless `ready()`, for at most `timeout`. Returns
   /// whether a whole kLongestSleep passed: somebody may have died without a word.

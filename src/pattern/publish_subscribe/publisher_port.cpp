@@ -110,14 +110,10 @@ std::uint32_t PublisherPort::slots_needed() const noexcept {
 }
 
 Result<void> PublisherPort::grow() {
-  const std::uint32_t needed = slots_needed();
-  Result<void> added;
-  while (pool_.size() < needed && added) added = pool_.add_slot();
+  auto grown = pool_.grow_to(slots_needed(), "slots");
   if (pool_.size() > writer_.slots()) writer_.add_slots(pool_.size() - writer_.slots());
-  if (added) return {};
-  pending_failure_ = {added.error(), format("{} slots of {} bytes needed, {} there: {}", needed,
-                                            payload_.bytes, pool_.size(), added.failure().message)};
-  return pending_failure_;
+  if (!grown) pending_failure_ = grown.failure();
+  return grown;
 }
 
 /// What free and retired slots hold is given up. Returns whether that was anything.

@@ -49,50 +49,26 @@ Result<void> ClientPort::open() {
   auto& words = file_.words<ClientFile>();
   words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
   wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, request_);
-  if (!pool) return pool.failure();
-  pool_ = std::move(*pool);
-  pool_.when_short([this] {
-    collect_all();
-    return pool_.release_blocks(free_);
-  });
-  while (pool_.size() < requests) {
-    if (auto added = pool_.add_slot(); !added) {
-      return Failure{added.error(), format("{} requests of {} bytes needed, {} there: {}", requests,
-                                           request_.bytes, pool_.size(), added.failure().message)};
-    }
+  if (auto opened = pool_.open(file_.shared(), words.slots, words.slot_count, heap_offset, request_,
+                               [this] { collect_all(); });
+      !opened) {
+    return opened;
   }
-  // relaxed: linking the file hands it on.
-  words.slot_count.store(pool_.size(), std::memory_order_relaxed);
-  for (std::uint32_t slot = requests; slot-- > 0;) free_.emplace_back(slot);
+  if (auto grown = pool_.grow_to(requests, "requests"); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look();
   return peers_.is_blind() ? Result<void>(pending_failure_) : Result<void>();
 }
 
-/// Gives a slice its size.
-Loaned ClientPort::loan_slice(std::uint64_t count) noexcept {
-  Loaned loaned = loan();
-  if (loaned.payload == nullptr) return loaned;
-  const auto resized = pool_.resize(Slot(loaned.cell), count);
-  if (!resized) {
-    cells_.withdraw(loaned.cell);
-    return {.error = fail(resized.failure())};
-  }
-  loaned.payload = *resized;
-  loaned.count = count;
-  return loaned;
-}
-
-Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout, bool& may_wait) noexcept {
+Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   for (;;) {
-    const Borrowed borrowed = receive(cell, may_wait);
+    const Borrowed borrowed = receive(cell);
     if (borrowed.payload != nullptr || borrowed.error != Errc::ok) return borrowed;
     const Slot slot(cell);
-    const Outcome now = outcome_now(slot);
-    if (now == Outcome::ended) return {.error = Errc::ok};
-    if (now == Outcome::failed) return {.error = error_of(cell)};
+    const RequestFate now = fate_now(slot);
+    if (now == RequestFate::ended) return {.error = Errc::ok};
+    if (now == RequestFate::died) return {.error = error_of(cell)};
     const auto left = deadline.left();
     if (left.count() == 0) {
       fail(Errc::timed_out, format("no response for {} ms; {} servers are there", to_ms(timeout),
@@ -103,19 +79,19 @@ Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout, bool& may
   }
 }
 
-ClientPort::Outcome ClientPort::outcome(Cell cell) noexcept {
-  if (is_forked()) return Outcome::waiting;
+RequestFate ClientPort::fate(Cell cell) noexcept {
+  if (is_forked()) return RequestFate::untaken;
   follow_changes();
   const Slot slot(cell);
-  const Outcome now = outcome_now(slot);
-  if (now != Outcome::open || !exchanges_[slot].silence.is_long()) return now;
+  const RequestFate now = fate_now(slot);
+  if (now != RequestFate::open || !exchanges_[slot].silence.is_long()) return now;
   look();  // somebody may have died without a word
-  return outcome_now(slot);
+  return fate_now(slot);
 }
 
 Errc ClientPort::error_of(Cell cell) noexcept {
   if (is_forked()) return fail_forked();
-  if (outcome(cell) != Outcome::failed) return Errc::ok;
+  if (fate(cell) != RequestFate::died) return Errc::ok;
   const Errc error = exchanges_[cell].error;
   if (error == Errc::peer_died) {
     fail(error,
@@ -127,24 +103,10 @@ Errc ClientPort::error_of(Cell cell) noexcept {
   return error;
 }
 
-void ClientPort::announce_abandoned() noexcept {
-  // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at `wanted`.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  board().doorbell.wake(directory());
-}
-
 std::uint32_t ClientPort::servers() noexcept {
   if (is_forked()) return 0;
   look();
   return present_servers();
-}
-
-Doorbell& ClientPort::PendingRequest::doorbell() noexcept { return port_.board().doorbell; }
-
-const Directory& ClientPort::PendingRequest::pipes() const noexcept { return port_.directory(); }
-
-mode_t ClientPort::PendingRequest::pipe_mode() const noexcept {
-  return port_.service().shared_mode();
 }
 
 bool ClientPort::PendingRequest::is_ready() noexcept {
@@ -164,7 +126,7 @@ Errc ClientPort::fail_unanswered() noexcept {
 std::uint32_t ClientPort::abandoned() const noexcept {
   std::uint32_t held = 0;
   for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) held += cells_.is_held(slot);
-  return options_.max_pending - static_cast<std::uint32_t>(free_.size()) - held;
+  return options_.max_pending - pool_.free_count() - held;
 }
 
 Errc ClientPort::fail_too_many_requests() noexcept {
@@ -174,12 +136,6 @@ Errc ClientPort::fail_too_many_requests() noexcept {
                      "and {} dropped but still with a server; drop some, or raise "
                      "ClientOptions::max_pending",
                      options_.max_pending, options_.max_pending - dropped, dropped));
-}
-
-Errc ClientPort::fail_too_many_responses() noexcept {
-  return fail(Errc::too_many_borrowed, format("all {} responses are held; release one, or raise "
-                                              "ClientOptions::max_borrowed",
-                                              options_.max_borrowed));
 }
 
 }  // namespace sluice

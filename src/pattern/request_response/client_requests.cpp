@@ -16,7 +16,7 @@ const std::atomic<std::uint64_t>& number_in(const std::byte* header) noexcept {
 
 }  // namespace
 
-std::uint64_t ClientPort::send(Cell cell) noexcept {
+Borrowed ClientPort::send(Cell cell) noexcept {
   if (is_forked()) [[unlikely]]
     abort_with("send of a loan in a forked child; make a client of its own");
   follow_changes();
@@ -29,20 +29,15 @@ std::uint64_t ClientPort::send(Cell cell) noexcept {
   for (ServerPeer& server : peers_) {
     if (server.is_there()) deliver(server, slot);
   }
-  wake();
+  wake_servers();
   // Now there is time until the response comes: for the next request, find a slot that is free, and
   // get its line back from the servers that read it.
   collect_one();
-  if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
-  return exchange.number;
-}
-
-/// After a change that a server may sleep for.
-void ClientPort::wake() noexcept {
-  // seq_cst: pairs with the fence of a server that arms the doorbell and then looks at its queues.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  board().doorbell.wake(directory());
-  owes_wake_ = false;
+  pool_.prefetch_next();
+  return {.payload = pool_.payload(slot),
+          .claim = &wanted_[slot],
+          .sequence = exchange.number,
+          .cell = cell};
 }
 
 void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
@@ -52,7 +47,7 @@ void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
     give_up(server, broken(server, "ends requests that it has not taken"));
     return;
   }
-  server.deliveries[slot] = {.number = exchange.number, .position = position};
+  server.deliveries[slot] = {.sent = {.number = exchange.number, .position = position}};
   ++exchange.open;
 }
 
@@ -67,11 +62,10 @@ void ClientPort::deliver_if_waiting(Slot slot) noexcept {
   for (ServerPeer& server : peers_) {
     if (server.is_there() && !server.has(slot, exchange)) deliver(server, slot);
   }
-  if (exchange.open != 0) wake();
+  if (exchange.open != 0) wake_servers();
 }
 
-Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim,
-                               bool& may_wait) noexcept {
+Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept {
   if (const auto* payload = server.slots.peek(response)) __builtin_prefetch(payload);
   std::atomic<std::uint64_t>& word = words_of(server, shape_.claims_offset())[claim];
   // release, even over a cleared claim: the server may read this value instead of the 0 before it,
@@ -97,8 +91,8 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   // server fills the lane at this moment: then the next call will tell it.
   const bool is_last = server.lanes[slot].empty() && server.shape.depth > 1;
   owes_wake_ = is_last;
-  if (!is_last) wake();
-  may_wait = !is_last;
+  if (!is_last) wake_servers();
+  exchange.may_wait = !is_last;
   return {.payload = payload.data,
           .count = payload.count,
           .claim = &word,
@@ -132,28 +126,27 @@ RequestFate ClientPort::fate_of(const ServerPeer& server, Slot slot) const noexc
   if (server.theirs == nullptr) {  // it has not seen this client
     return server.is_gone || server.is_leaving ? RequestFate::untaken : RequestFate::open;
   }
-  return sluice::fate_of({.number = delivery.number, .position = delivery.position},
-                         server.word(server.shape.done_offset(slot)),
+  return sluice::fate_of(delivery.sent, server.word(server.shape.done_offset(slot)),
                          server.word(ServerRow::kHeadOffset), server.is_gone, server.is_leaving,
                          delivery.is_failed ? nullptr : &server.lanes[slot]);
 }
 
-ClientPort::Outcome ClientPort::outcome_now(Slot slot) noexcept {
+RequestFate ClientPort::fate_now(Slot slot) noexcept {
   Exchange& exchange = exchanges_[slot];
   for (ServerPeer& server : peers_) {
     if (server.is_open(slot, exchange) && server.is_empty(slot)) {
       settle(server, slot);
     }
   }
-  if (exchange.open != 0) return Outcome::open;
-  if (exchange.has_ended) return Outcome::ended;
-  return exchange.error != Errc::ok ? Outcome::failed : Outcome::waiting;
+  if (exchange.open != 0) return RequestFate::open;
+  if (exchange.has_ended) return RequestFate::ended;
+  return exchange.error != Errc::ok ? RequestFate::died : RequestFate::untaken;
 }
 
 bool ClientPort::is_ready(Slot slot) noexcept {
   if (pending_failure_.code != Errc::ok) return true;
-  const Outcome now = outcome_now(slot);
-  if (now == Outcome::ended || now == Outcome::failed) return true;
+  const RequestFate now = fate_now(slot);
+  if (now == RequestFate::ended || now == RequestFate::died) return true;
   for (const ServerPeer& server : peers_) {
     if (server.is_open(slot, exchanges_[slot]) && !server.is_empty(slot)) return true;
   }
@@ -179,13 +172,13 @@ bool ClientPort::is_over(Slot slot) noexcept {
 
 /// Looks at the slot that has been busy for longest. Returns whether it is free now.
 bool ClientPort::collect_one() noexcept {
-  if (busy_.count() == 0) return false;
-  const Slot slot = busy_.pop();
+  if (busy_.empty()) return false;
+  const Slot slot = busy_.pop_front();
   if (cells_.is_held(Cell(slot)) || !is_over(slot)) {
-    busy_.push(slot);
+    busy_.push_back(slot);
     return false;
   }
-  free_.push_back(slot);
+  pool_.give_back(slot);
   return true;
 }
 
@@ -195,10 +188,10 @@ void ClientPort::collect_all() noexcept {
 
 bool ClientPort::collect() noexcept {
   collect_all();
-  if (!free_.empty()) return true;
+  if (pool_.has_free()) return true;
   look();  // who has it may be dead
   collect_all();
-  return !free_.empty();
+  return pool_.has_free();
 }
 
 }  // namespace sluice

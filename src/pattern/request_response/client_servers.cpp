@@ -30,7 +30,7 @@ void ClientPort::look() noexcept {
   if (!looked) pending_failure_ = looked.failure();
   const bool has_new = peers_.size() > known;
   for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) {
-    if (gone_ != 0) (void)outcome_now(slot);
+    if (gone_ != 0) (void)fate_now(slot);
     if (has_new) deliver_if_waiting(slot);
   }
   if (has_new) peers_.announce_newcomers();  // the new servers are to find their rows

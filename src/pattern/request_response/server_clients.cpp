@@ -129,10 +129,11 @@ std::atomic<std::uint64_t>& ServerPort::word_of(const ClientPeer& client,
 
 /// No more requests of a broken client are taken. What it has of this server it keeps until it is
 /// gone.
-void ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcept {
+Borrowed ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcept {
   client.is_broken = true;
   client.requests.reset();
   pending_failure_ = failure;
+  return {};
 }
 
 bool ServerPort::is_held(const ClientPeer& client) const noexcept {
@@ -185,35 +186,26 @@ std::uint64_t ServerPort::slots_needed(bool at_once) const noexcept {
 }
 
 Result<void> ServerPort::grow_to(std::uint64_t slots) {
-  const std::uint32_t present = pool_.size();
-  Result<void> added;
-  while (pool_.size() < slots && added) added = pool_.add_slot();
-  for (std::uint32_t slot = pool_.size(); slot-- > present;) free_.emplace_back(slot);
-  free_.reserve(pool_.size());
+  auto grown = pool_.grow_to(slots, "responses");
   marks_.resize(pool_.size(), 0);
   for (ClientPeer& client : peers_) client.passed.reserve(pool_.size());
-  // release: pairs with the acquire in `PeerSlots::learn`; the slots' addresses come before it.
-  file_.words<ServerFile>().slot_count.store(pool_.size(), std::memory_order_release);
-  if (added) return {};
-  pending_failure_ = {added.error(),
-                      format("{} responses of {} bytes needed, {} there: {}", slots,
-                             pool_.layout().bytes, pool_.size(), added.failure().message)};
-  return pending_failure_;
+  if (!grown) pending_failure_ = grown.failure();
+  return grown;
 }
 
 bool ServerPort::find_free() noexcept {
   reclaim();
-  if (!free_.empty()) return true;
+  if (pool_.has_free()) return true;
   look_at_clients();  // a client may be dead
   reclaim();
-  if (!free_.empty()) return true;
+  if (pool_.has_free()) return true;
   if (pool_.size() < slots_needed(false)) {
     (void)grow_to(pool_.size() + 1);
   } else {
     pending_failure_ = {Errc::no_memory,
                         format("all {} slots of responses are in use", pool_.size())};
   }
-  return !free_.empty();
+  return pool_.has_free();
 }
 
 void ServerPort::reclaim() noexcept {
@@ -237,7 +229,7 @@ void ServerPort::reclaim(ClientPeer& client) noexcept {
   }
   std::erase_if(client.passed, [this](Slot slot) {
     if (marks_[slot] == looks_) return false;
-    give_back(slot);
+    put_back(slot);
     return true;
   });
 }
@@ -252,7 +244,7 @@ void ServerPort::reclaim_all(ClientPeer& client) noexcept {
       client.passed.emplace_back(TaggedEntry::index(entry));
     }
   }
-  for (const Slot slot : client.passed) give_back(slot);
+  for (const Slot slot : client.passed) put_back(slot);
   client.passed.clear();
 }
 

@@ -60,13 +60,11 @@ Result<void> ServerPort::open() {
     return made;
   auto& words = file_.words<ServerFile>();
   words.shape.write({.depth = options_.depth, .unused = 0});
-  auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, response_);
-  if (!pool) return pool.failure();
-  pool_ = std::move(*pool);
-  pool_.when_short([this] {
-    reclaim();
-    return pool_.release_blocks(free_);
-  });
+  if (auto opened = pool_.open(file_.shared(), words.slots, words.slot_count, heap_offset,
+                               response_, [this] { reclaim(); });
+      !opened) {
+    return opened;
+  }
   if (auto grown = grow_to(slots_needed(true)); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look_at_clients();
@@ -87,7 +85,7 @@ void ServerPort::leave() noexcept {
   board().announce_change(directory());
 }
 
-Taken ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
+Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
   return take_or_sleep(
       timeout, [this] { return receive(); },
       [this](std::chrono::nanoseconds left) {
@@ -95,36 +93,28 @@ Taken ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
       });
 }
 
-bool ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
-  if (slot >= client.their_shape.max_pending) [[unlikely]] {
-    give_up(client, broken(client, format("sends request slot {}", slot)));
-    return false;
-  }
+Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
+  if (slot >= client.their_shape.max_pending) [[unlikely]]
+    return give_up(client, broken(client, format("sends request slot {}", slot)));
   if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
   Lane& lane = client.lanes[slot];
   // relaxed: the client saw it before it used the slot again.
-  if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]] {
-    give_up(client, broken(client, "sends a request again before its end"));
-    return false;
-  }
+  if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]]
+    return give_up(client, broken(client, "sends a request again before its end"));
   const PeerSlots::Payload payload = client.slots.payload(slot);
-  if (payload.data == nullptr) [[unlikely]] {
-    give_up(client, client.slots.failure());
-    return false;
-  }
+  if (payload.data == nullptr) [[unlikely]]
+    return give_up(client, client.slots.failure());
   const auto* header = reinterpret_cast<const MessageHeader*>(client.slots.header(slot));
   // relaxed: ordered by the acquire of the entry.
   lane.number = header->number.load(std::memory_order_relaxed);
   client.requests->pop();
-  requests_[cell] = {.payload = payload.data,
-                     .count = payload.count,
-                     .client = &client,
-                     .number = lane.number,
-                     .ticket = ++tickets_,
-                     .done = lane.done,
-                     .slot = slot,
-                     .cell = cell};
-  return true;
+  requests_[cell] = {.client = &client, .number = lane.number, .ticket = ++tickets_, .slot = slot};
+  return {.payload = payload.data,
+          .count = payload.count,
+          .claim = lane.done,
+          .sequence = lane.number,
+          .publisher = client.incarnation,
+          .cell = cell};
 }
 
 bool ServerPort::has_new() const noexcept {
@@ -135,14 +125,15 @@ bool ServerPort::has_new() const noexcept {
   return false;
 }
 
-bool ServerPort::is_abandoned(const Taken& request) noexcept {
+bool ServerPort::is_abandoned(Cell cell) const noexcept {
+  const HeldRequest& request = requests_[cell];
   // relaxed, both: nothing is ordered by it.
   return request.client->has_left.load(std::memory_order_relaxed) ||
          request.client->wanted(request.slot).load(std::memory_order_relaxed) != request.number;
 }
 
-bool ServerPort::is_abandoned_or_dead(const Taken& request) noexcept {
-  return is_abandoned(request) || !is_locked(request.client->file.file());
+bool ServerPort::is_abandoned_or_dead(Cell cell) const noexcept {
+  return is_abandoned(cell) || !is_locked(requests_[cell].client->file.file());
 }
 
 std::uint32_t ServerPort::loans_for(Cell cell, const HeldLoan* but) const noexcept {
@@ -156,7 +147,7 @@ std::uint32_t ServerPort::loans_for(Cell cell, const HeldLoan* but) const noexce
 
 /// Whether one more response than those loaned fits into the lane of a request.
 bool ServerPort::has_room(Cell cell, const HeldLoan* loan) noexcept {
-  const Taken& request = requests_[cell];
+  const HeldRequest& request = requests_[cell];
   Lane& lane = request.client->lanes[request.slot];
   if (lane.responses.position() + options_.max_loans <= lane.limit) return true;
   const std::uint64_t end = lane.responses.position() + loans_for(cell, loan);
@@ -167,44 +158,27 @@ bool ServerPort::has_room(Cell cell, const HeldLoan* loan) noexcept {
 
 Errc ServerPort::acquire(Cell cell, HeldLoan& loan) noexcept {
   follow_changes();
-  const Taken& request = requests_[cell];
+  const HeldRequest& request = requests_[cell];
   if (request.client->is_gone) return Errc::abandoned;
   if (!has_room(cell, &loan)) {
-    return is_abandoned(request) ? Errc::abandoned : Errc::would_block;
+    return is_abandoned(cell) ? Errc::abandoned : Errc::would_block;
   }
-  if (free_.empty() && !find_free()) [[unlikely]]
+  if (!pool_.has_free() && !find_free()) [[unlikely]]
     return pending_failure_.code;
-  loan = {.slot = free_.back(), .cell = cell, .ticket = request.ticket};
-  free_.pop_back();
+  loan = {.slot = pool_.take(), .cell = cell, .ticket = request.ticket};
   return Errc::ok;
 }
 
-void ServerPort::send(const Taken& request, Slot slot) noexcept {
+void ServerPort::send(const HeldRequest& request, Slot slot) noexcept {
   ClientPeer& client = *request.client;
   auto* header = reinterpret_cast<MessageHeader*>(pool_.header(slot));
   // relaxed: ordered by the entry in the lane.
   header->number.store(request.number, std::memory_order_relaxed);
   if (client.is_gone || !client.lanes[request.slot].responses.try_push(slot)) [[unlikely]] {
-    return give_back(slot);
+    return put_back(slot);
   }
   wake();
-  // The next response's line is in the caches of those who read it: ask for it now.
-  if (!free_.empty()) __builtin_prefetch(pool_.header(free_.back()), 1);
-}
-
-/// Gives a slice its size.
-Loaned ServerPort::sized(Loaned loaned, std::uint64_t count) noexcept {
-  if (loaned.payload == nullptr) return loaned;
-  HeldLoan& loan = loan_of(loaned.cell);
-  const auto resized = pool_.resize(loan.slot, count);
-  if (!resized) {
-    give_back(std::exchange(loan.slot, kNoSlot));
-    cells_.withdraw(loaned.cell);
-    return {.error = fail(resized.failure())};
-  }
-  loaned.payload = *resized;
-  loaned.count = count;
-  return loaned;
+  pool_.prefetch_next();
 }
 
 Loaned ServerPort::loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
@@ -219,7 +193,7 @@ Loaned ServerPort::loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcep
       return {.error = Errc::timed_out};
     }
     const auto may_go_on = [&] {
-      return peers_.has_news() || is_abandoned(requests_[cell]) || has_room(cell, nullptr);
+      return peers_.has_news() || is_abandoned(cell) || has_room(cell, nullptr);
     };
     if (sleep_unless(may_go_on, left)) look_at_clients();
   }
@@ -243,10 +217,6 @@ std::uint32_t ServerPort::clients() noexcept {
   return count;
 }
 
-void ServerPort::refuse_response() noexcept {
-  abort_with("respond with a loan that was made for another request, or in a forked child");
-}
-
 Errc ServerPort::fail_loan(Errc code) noexcept {
   if (code != Errc::would_block && code != Errc::abandoned) return report(pending_failure_);
   if (last_failure().code == code) return code;
@@ -254,18 +224,6 @@ Errc ServerPort::fail_loan(Errc code) noexcept {
                               ? "no room, because the client has not read on; use loan_for to wait"
                               : "the client has dropped the request, or is gone; end the request";
   return fail(code, why);
-}
-
-Errc ServerPort::fail_too_many_requests() noexcept {
-  return fail(Errc::too_many_borrowed, format("all {} requests are held; end one, or raise "
-                                              "ServerOptions::max_requests",
-                                              options_.max_requests));
-}
-
-Errc ServerPort::fail_too_many_loans() noexcept {
-  return fail(Errc::too_many_loans, format("all {} loans are held; send or drop one, or raise "
-                                           "ServerOptions::max_loans",
-                                           options_.max_loans));
 }
 
 }  // namespace sluice

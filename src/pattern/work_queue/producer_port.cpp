@@ -54,9 +54,7 @@ ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
       queue_(std::move(queue)),
       most_slots_(static_cast<std::uint32_t>(queue_->capacity()) + options.max_loans),
       slots_(options.max_loans, kNoSlot),
-      pending_(most_slots_) {
-  free_.reserve(most_slots_);
-}
+      pending_(most_slots_) {}
 
 Result<ProducerPort*> ProducerPort::create(const Node& node, const ServiceDescription& service,
                                            const PayloadLayout& payload,
@@ -77,61 +75,35 @@ Result<void> ProducerPort::open(const PayloadLayout& payload) {
       std::max(kLeastReservedBytes,
                ProducerFile::kHeapOffset + SlotPool::reserved_bytes(payload, most_slots_));
   if (auto made = create_file(ProducerFile::kHeapOffset + 1024, reserved); !made) return made;
-  auto pool = SlotPool::create(file_.shared(), file_.words<ProducerFile>().table,
-                               ProducerFile::kHeapOffset, payload);
-  if (!pool) return pool.failure();
-  pool_ = std::move(*pool);
-  pool_.when_short([this] {
-    reclaim();
-    return pool_.release_blocks(free_);
-  });
+  auto& words = file_.words<ProducerFile>();
+  if (auto opened = pool_.open(file_.shared(), words.table, words.slots, ProducerFile::kHeapOffset,
+                               payload, [this] { reclaim(); });
+      !opened) {
+    return opened;
+  }
   const std::uint64_t first =
       std::clamp<std::uint64_t>(kFirstSlotsBytes / SlotPool::slot_bytes(payload), 1, most_slots_);
-  while (pool_.size() < first) {
-    if (auto added = add_slot(); !added) return added;
-  }
+  if (auto grown = pool_.grow_to(first, "jobs"); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
   look();
-  return {};
-}
-
-Result<void> ProducerPort::add_slot() {
-  if (auto added = pool_.add_slot(); !added) {
-    return Failure{added.error(), format("cannot make slot {} of {} bytes: {}", pool_.size() + 1,
-                                         pool_.layout().bytes, added.failure().message)};
-  }
-  // release: pairs with the acquire in `PeerSlots`; the table comes first.
-  file_.words<ProducerFile>().slots.store(pool_.size(), std::memory_order_release);
-  free_.emplace_back(pool_.size() - 1);
   return {};
 }
 
 /// The slots of the jobs that are done, up to the oldest that is not, become free. Returns whether
 /// there were any.
 bool ProducerPort::reclaim() noexcept {
-  const std::size_t before = free_.size();
-  while (!pending_.empty() && !is_pending(pending_.at(0))) {
-    free_.push_back(pending_.at(0).slot);
-    pending_.pop_front();
+  const std::uint32_t before = pool_.free_count();
+  while (!pending_.empty() && !is_pending(pending_[0])) {
+    pool_.give_back(pending_.pop_front().slot);
   }
-  return free_.size() > before;
+  return pool_.free_count() > before;
 }
 
 Result<void> ProducerPort::find_free() noexcept {
   if (reclaim()) return {};
-  if (pool_.size() < most_slots_) return add_slot();
+  if (pool_.size() < most_slots_) return pool_.grow_to(pool_.size() + 1, "jobs");
   return Failure{Errc::corrupted, format("{} holds more jobs of this producer than it can",
                                          directory().path_of(kWorkQueueFile))};
-}
-
-Loaned ProducerPort::loan_slice(std::uint64_t count) noexcept {
-  Loaned loaned = loan();
-  if (loaned.payload == nullptr) return loaned;
-  const auto resized = pool_.resize(slots_[loaned.cell], count);
-  if (!resized) return refuse(loaned.cell, resized.failure());
-  loaned.payload = *resized;
-  loaned.count = count;
-  return loaned;
 }
 
 Errc ProducerPort::push_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
@@ -152,7 +124,7 @@ Errc ProducerPort::push_for(Cell cell, std::chrono::nanoseconds timeout) noexcep
 std::uint32_t ProducerPort::pending() const noexcept {
   if (is_forked()) return 0;
   std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < pending_.count(); ++i) count += is_pending(pending_.at(i)) ? 1 : 0;
+  for (std::uint32_t i = 0; i < pending_.count(); ++i) count += is_pending(pending_[i]) ? 1 : 0;
   return count;
 }
 
@@ -201,12 +173,6 @@ Errc ProducerPort::fail_full() noexcept {
                                    queue_->capacity()));
   }
   return Errc::would_block;
-}
-
-Errc ProducerPort::fail_too_many() noexcept {
-  return fail(Errc::too_many_loans, format("all {} loans are held; push or drop one, or raise "
-                                           "ProducerOptions::max_loans",
-                                           cells_.count()));
 }
 
 }  // namespace sluice

@@ -76,20 +76,16 @@ void WorkerPort::look() noexcept {
 
 void WorkerPort::look_at(const std::string& name) {
   if (name == kWorkQueueFile) {
-    if (!queue_) open_queue();
+    if (queue_) return;
+    if (auto queue = WorkQueue::open(directory()); queue) {
+      queue_.emplace(std::move(*queue));
+    } else {
+      pending_failure_ = queue.failure();
+    }
   } else if (const auto producer = seat_in(name, kProducerKind)) {
     look_at_producer(name, *producer);
   } else if (seat_in(name, kWorkerKind) && name != file_.name()) {
     (void)open_living(directory(), board(), name);
-  }
-}
-
-void WorkerPort::open_queue() {
-  auto queue = WorkQueue::open(directory());
-  if (queue) {
-    queue_.emplace(std::move(*queue));
-  } else {
-    pending_failure_ = queue.failure();
   }
 }
 
@@ -193,9 +189,7 @@ bool WorkerPort::finish(const WorkIndexQueue::Job& job) noexcept {
 
 bool WorkerPort::put_back(const WorkIndexQueue::Job& job) noexcept {
   const bool was_ours = (*queue_)->put_back(job);
-  // seq_cst: pairs with the fence in `Doorbell::arm`.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  board().doorbell.wake(directory());
+  wake();
   return was_ours;
 }
 
@@ -230,12 +224,6 @@ std::uint32_t WorkerPort::producers() noexcept {
         // relaxed: this thread's own.
         return producer && !producer->is_gone.load(std::memory_order_relaxed);
       }));
-}
-
-Errc WorkerPort::fail_too_many() noexcept {
-  return fail(
-      Errc::too_many_borrowed,
-      format("all {} jobs are held; end one, or raise WorkerOptions::max_jobs", cells_.count()));
 }
 
 }  // namespace sluice

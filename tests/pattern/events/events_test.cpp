@@ -544,6 +544,19 @@ TEST_F(RefusalOfEvents, NamesThatAreEmptyTooLongOrOdd) {
   }
 }
 
+TEST_F(RefusalOfEvents, WhoCouldNotJoinDoesNotLeave) {
+  Listener listener(*node, "door");
+  // A listener that cannot be looked at, for reasons that are not its own.
+  const auto hindrance =
+      std::filesystem::path(path_of("listener.0")).replace_filename("listener.7");
+  ASSERT_TRUE(std::filesystem::create_directory(hindrance));
+  const auto notifier =
+      Notifier::create(*node, "door", {.on_join = EventId{1}, .on_leave = EventId{2}});
+  EXPECT_EQ(notifier.error(), Errc::system);
+  EXPECT_EQ(values_of(listener.receive()), Values());
+  std::filesystem::remove(hindrance);
+}
+
 #if defined(__cpp_exceptions)
 TEST_F(RefusalOfEvents, ConstructorsThrowWhatCreateReturns) {
   EXPECT_THROW(Notifier(*node, ""), Error);

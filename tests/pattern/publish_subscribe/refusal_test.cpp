@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -29,6 +30,7 @@
 #include <support/sanitizers.hpp>
 #include <support/system_calls.hpp>
 #include <support/temporary_root.hpp>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -515,6 +517,51 @@ TEST(Refusal, TooLittleAddressSpace) {
                ? 0
                : 1;
   });
+  EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(Refusal, WhereMemoryIsShortWhileADeadSubscriberIsReapedNoSlotIsUsedTwice) {
+  struct Frame {
+    std::size_t number;
+    std::array<char, std::size_t{32} << 10> bytes;
+  };
+  TemporaryRoot root;
+  Node node("test");
+  ChildProcess dead([](const ChildProcess::Line& line) {
+    Node own("dead");
+    const Subscriber<Frame> subscriber(own, "frames");
+    line.say();
+    line.hear();
+    return 0;
+  });
+  ASSERT_TRUE(dead.hear());
+  ChildProcess child([](const ChildProcess::Line& line) {
+    Node own("child");
+    Publisher<Frame> publisher(own, "frames", {.depth = 1});
+    if (publisher.subscribers() != 1) return 1;
+    line.say();
+    line.hear();
+    constexpr std::uint32_t kMost = 256;
+    Subscriber<Frame> subscriber(own, "frames", {.max_borrowed = kMost});
+    if (!refuse_system_call(SYS_fallocate, ENOSPC)) return 100;
+    std::vector<Sample<Frame>> held;
+    while (held.size() < kMost) {
+      auto loan = publisher.loan();
+      if (!loan) break;
+      loan->number = held.size();
+      publisher.publish(std::move(loan));
+      held.push_back(subscriber.receive());
+      if (!held.back()) return 2;
+    }
+    if (held.empty() || held.size() == kMost) return 3;
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      if (held[i]->number != i) return 4;
+    }
+    return says(publisher.last_failure(), Errc::no_memory, {"slots of", "needed", "there"}) ? 0 : 5;
+  });
+  ASSERT_TRUE(child.hear());
+  dead.kill();
+  child.say();
   EXPECT_EQ(child.wait(), 0);
 }
 

@@ -4,8 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/payload.hpp>
@@ -14,9 +12,7 @@
 #include <sluice/pattern/request_response/pending.hpp>
 #include <sluice/pattern/sample.hpp>
 #include <sluice/service/node.hpp>
-#include <span>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace sluice {
@@ -61,37 +57,27 @@ class Client : public PortOwner<ClientPort> {
   /// calls only when ports have come or gone, or somebody sleeps. Aborts where `loan` is empty or
   /// another client's: a programmer's error.
   [[nodiscard]] Pending<R> send(Loan<Q>&& loan) noexcept {
-    return send_cell(loan.hand_on(port_, "send of a loan that is empty or of another client"));
+    return Pending<R>(port_, port_->send(loan.hand_on(
+                                 port_, "send of a loan that is empty or of another client")));
   }
 
-  /// Sends a copy of `value`. The result is false where there was no loan; errors as for `loan`.
-  [[nodiscard]] Pending<R> send(const Q& value) noexcept requires(!is_slice<Q>) {
-    const Loaned loaned = port_->loan();
+  /// Sends a copy of `value`, or of a slice's elements, from anything that converts to a
+  /// `std::span` of them. The result is false where there was no loan; errors as for `loan`.
+  [[nodiscard]] Pending<R> send(Original<Q> value) noexcept {
+    const Loaned loaned = loan_copy<Q>(port_, value);
     if (loaned.payload == nullptr) return Pending<R>(loaned.error);
-    new (loaned.payload) Q(value);
-    return send_cell(loaned.cell);
-  }
-  /// The same for a slice.
-  [[nodiscard]] Pending<R> send(std::span<const std::remove_extent_t<Q>> elements) noexcept
-      requires(is_slice<Q>) {
-    const Loaned loaned = port_->loan_slice(elements.size());
-    if (loaned.payload == nullptr) return Pending<R>(loaned.error);
-    if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
-    return send_cell(loaned.cell);
+    return Pending<R>(port_, port_->send(loaned.cell));
   }
 
   /// One request, one response: sends a copy of `value` and waits for the first response of any
   /// server, at most `timeout`; for a server to come, too. Errors: timed_out, peer_died, unanswered
   /// (every server ended the request without a response), and those of `loan` and
   /// `Pending::receive`.
-  [[nodiscard]] Sample<R> call(const Q& value, std::chrono::nanoseconds timeout) noexcept
-      requires(!is_slice<Q>) {
-    return first_response(send(value), timeout);
-  }
-  /// The same for a slice.
-  [[nodiscard]] Sample<R> call(std::span<const std::remove_extent_t<Q>> elements,
-                               std::chrono::nanoseconds timeout) noexcept requires(is_slice<Q>) {
-    return first_response(send(elements), timeout);
+  [[nodiscard]] Sample<R> call(Original<Q> value, std::chrono::nanoseconds timeout) noexcept {
+    Pending<R> pending = send(value);
+    Sample<R> response = pending.wait(timeout);
+    if (response || response.error() != Errc::ok) return response;
+    return Sample<R>(port_, {.error = port_->fail_unanswered()});
   }
 
   /// Servers of the service now. What is sent from here on reaches them when they next receive or
@@ -100,19 +86,6 @@ class Client : public PortOwner<ClientPort> {
 
  private:
   using PortOwner::PortOwner;
-
-  Pending<R> send_cell(Cell cell) noexcept {
-    const std::uint64_t number = port_->send(cell);
-    return Pending<R>(port_, cell, number);
-  }
-
-  Sample<R> first_response(Pending<R> pending, std::chrono::nanoseconds timeout) noexcept {
-    auto response = pending.wait(timeout);
-    if (!response && response.error() == Errc::ok) {
-      return Sample<R>(port_, {.error = port_->fail_unanswered()});
-    }
-    return response;
-  }
 };
 
 }  // namespace sluice

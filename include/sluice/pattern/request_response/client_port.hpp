@@ -13,30 +13,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <sluice/memory/slot_pool.hpp>
+#include <sluice/core/ring.hpp>
+#include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/pattern/request_response/server_peer.hpp>
-#include <sluice/pattern/sample.hpp>
 #include <sluice/service/peers.hpp>
 #include <vector>
 
 namespace sluice {
 
-/// Thread safety: one thread at a time, except `drop`, `wanted` and `announce_abandoned`.
+/// Thread safety: one thread at a time, except `drop` and what says so.
 class ClientPort final : public HandleOwner {
  public:
-  /// What has become of a request.
-  enum class Outcome : std::uint8_t {
-    waiting,  ///< no server has it
-    open,     ///< responses may come, or are there
-    ended,    ///< all is taken, and at least one server ended it
-    failed,   ///< all is taken, and no server lived to end it
-  };
-
   /// Errors: see `Client::Client`.
   [[nodiscard]] static Result<ClientPort*> create(const Node& node,
                                                   const ServiceDescription& service,
@@ -52,35 +43,38 @@ class ClientPort final : public HandleOwner {
   [[nodiscard]] Loaned loan() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    if (free_.empty() && !collect()) [[unlikely]]
+    if (!pool_.has_free() && !collect()) [[unlikely]]
       return {.error = fail_too_many_requests()};
-    const Slot slot = free_.back();
-    free_.pop_back();
+    const Slot slot = pool_.take();
     exchanges_[slot].is_sent = false;
-    busy_.push(slot);
+    busy_.push_back(slot);
     const Cell cell(slot);
     (void)cells_.acquire(cell, cell + 1);  // its last handle is gone
     return {.payload = pool_.payload(slot), .cell = cell};
   }
   /// A slice of `count` elements.
-  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
+  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept {
+    const Loaned loaned = loan();
+    return loaned.payload == nullptr ? loaned : sized(loaned, pool_, Slot(loaned.cell), count);
+  }
 
-  /// Sends the request of `cell` to every server; returns its number, from 1. The cell goes on as
-  /// that of a pending one. Wait-free; system calls only if somebody sleeps, or ports came or went.
-  std::uint64_t send(Cell cell) noexcept;
+  /// Sends the request of `cell` to every server. The cell goes on as that of a pending one, whose
+  /// number, from 1, is its `sequence`. Wait-free; system calls only if somebody sleeps, or ports
+  /// came or went.
+  [[nodiscard]] Borrowed send(Cell cell) noexcept;
 
-  /// The next response to the pending request of `cell`. `may_wait`: whether its server may wait
-  /// for room, as far as can be seen.
-  [[nodiscard]] Borrowed receive(Cell cell, bool& may_wait) noexcept {
+  /// The next response to the pending request of `cell`.
+  [[nodiscard]] Borrowed receive(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
     const Cell response = cells_.acquire(options_.max_pending, cells_.count());
     if (response == kNoCell) [[unlikely]]
-      return {.error = fail_too_many_responses()};
+      return {.error = fail_all(Errc::too_many_borrowed, options_.max_borrowed,
+                                "responses are held; release one", "ClientOptions::max_borrowed")};
     const Claim claim = response - options_.max_pending;
-    Borrowed borrowed = take(Slot(cell), claim, may_wait);
+    Borrowed borrowed = take(Slot(cell), claim);
     if (borrowed.payload == nullptr && waitables_[cell]->settle()) [[unlikely]]
-      borrowed = take(Slot(cell), claim, may_wait);
+      borrowed = take(Slot(cell), claim);
     if (borrowed.payload == nullptr) {
       cells_.withdraw(response);
       return {.error = report(pending_failure_)};
@@ -89,28 +83,30 @@ class ClientPort final : public HandleOwner {
     return borrowed;
   }
   /// Sleeps until there is one, or there will be none, at most `timeout`.
-  [[nodiscard]] Borrowed wait(Cell cell, std::chrono::nanoseconds timeout, bool& may_wait) noexcept;
+  [[nodiscard]] Borrowed wait(Cell cell, std::chrono::nanoseconds timeout) noexcept;
 
   /// What has become of the pending request of `cell`.
-  [[nodiscard]] Outcome outcome(Cell cell) noexcept;
+  [[nodiscard]] RequestFate fate(Cell cell) noexcept;
   /// Why it failed, where it did: peer_died, or what was wrong with the server. Otherwise ok.
   [[nodiscard]] Errc error_of(Cell cell) noexcept;
   /// A request that was answered by nobody.
   [[nodiscard]] Errc fail_unanswered() noexcept;
 
-  /// The word to set to 0 when responses to the request of `cell` are not wanted any more.
-  [[nodiscard]] std::atomic<std::uint64_t>& wanted(Cell cell) const noexcept {
-    return wanted_[cell];
+  /// Responses to a request are not wanted any more. Any thread.
+  void give_back(const Borrowed& request) noexcept {
+    waitables_[request.cell]->cut();
+    if (is_forked()) [[unlikely]]
+      return;  // the parent's
+    // relaxed: nothing is ordered by it; the port's thread writes it again after `drop`.
+    request.claim->store(0, std::memory_order_relaxed);
+    if (exchanges_[request.cell].may_wait) wake();
+    drop(request.cell);
   }
-  /// After that word was cleared: a server may sleep for room. Any thread.
-  void announce_abandoned() noexcept;
+
   /// For wait sets. Stays where it is while the request is pending.
   [[nodiscard]] Waitable& waitable(Cell cell) noexcept { return *waitables_[cell]; }
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd(Cell cell) noexcept { return descriptor_of(*waitables_[cell]); }
-  /// Nobody can wait for the request of `cell` any more.
-  void cut_link(Cell cell) noexcept { waitables_[cell]->cut(); }
-
   /// Servers that get what is sent now. System calls.
   [[nodiscard]] std::uint32_t servers() noexcept;
 
@@ -119,9 +115,11 @@ class ClientPort final : public HandleOwner {
   class PendingRequest final : public Waitable {
    public:
     PendingRequest(ClientPort& port, Slot slot) noexcept : port_(port), slot_(slot) {}
-    [[nodiscard]] Doorbell& doorbell() noexcept override;
-    [[nodiscard]] const Directory& pipes() const noexcept override;
-    [[nodiscard]] mode_t pipe_mode() const noexcept override;
+    [[nodiscard]] Doorbell& doorbell() noexcept override { return port_.board().doorbell; }
+    [[nodiscard]] const Directory& pipes() const noexcept override { return port_.directory(); }
+    [[nodiscard]] mode_t pipe_mode() const noexcept override {
+      return port_.service().shared_mode();
+    }
     [[nodiscard]] bool is_ready() noexcept override;
     void look() noexcept override;
     void cut() noexcept { cut_link(); }
@@ -135,7 +133,7 @@ class ClientPort final : public HandleOwner {
   /// Takes the next response to the request in `slot`, and holds it in claim `claim`, which must be
   /// clear. Servers in turn. Wait-free; system calls only when ports came or went, a server grew,
   /// or nothing came for long.
-  [[nodiscard]] Borrowed take(Slot slot, Claim claim, bool& may_wait) noexcept {
+  [[nodiscard]] Borrowed take(Slot slot, Claim claim) noexcept {
     follow_changes();
     Exchange& exchange = exchanges_[slot];
     const std::size_t count = peers_.size();
@@ -144,19 +142,18 @@ class ClientPort final : public HandleOwner {
       ServerPeer& server = peers_[exchange.turn++];
       if (!server.is_open(slot, exchange)) continue;
       if (const auto response = server.front(slot)) {
-        return take_from(server, slot, *response, claim, may_wait);
+        return take_from(server, slot, *response, claim);
       }
       settle(server, slot);
     }
-    if (owes_wake_) wake();
+    if (owes_wake_) wake_servers();
     if (exchange.silence.is_long()) [[unlikely]]
       look();
     if (gone_ != 0) [[unlikely]]
       drop_gone();
     return {};
   }
-  Borrowed take_from(ServerPeer& server, Slot slot, Slot response, Claim claim,
-                     bool& may_wait) noexcept;
+  Borrowed take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept;
 
   /// Looks into the directory if ports came or went.
   void follow_changes() noexcept {
@@ -176,7 +173,7 @@ class ClientPort final : public HandleOwner {
   void deliver_if_waiting(Slot slot) noexcept;
   void settle(ServerPeer& server, Slot slot) noexcept;
   [[nodiscard]] RequestFate fate_of(const ServerPeer& server, Slot slot) const noexcept;
-  [[nodiscard]] Outcome outcome_now(Slot slot) noexcept;
+  [[nodiscard]] RequestFate fate_now(Slot slot) noexcept;
   [[nodiscard]] bool is_ready(Slot slot) noexcept;
   bool is_over(Slot slot) noexcept;
   bool collect() noexcept;
@@ -184,24 +181,25 @@ class ClientPort final : public HandleOwner {
   bool collect_one() noexcept;
   /// Requests that the user has dropped, and a server has not.
   [[nodiscard]] std::uint32_t abandoned() const noexcept;
-  void wake() noexcept;
+  void wake_servers() noexcept {
+    wake();
+    owes_wake_ = false;
+  }
   [[nodiscard]] std::atomic<std::uint64_t>* words_of(const ServerPeer& server,
                                                      std::uint64_t offset) const noexcept;
 
   Errc fail_too_many_requests() noexcept;
-  Errc fail_too_many_responses() noexcept;
 
   ClientOptions options_;
   PayloadLayout request_;
   PayloadLayout response_;
   ClientRow shape_;
-  SlotPool pool_;
+  OwnedSlots pool_;
   std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
   std::uint64_t sent_ = 0;                        // number of the last request
   bool owes_wake_ = false;           // a response was taken, and nobody was woken for it
   std::vector<Exchange> exchanges_;  // by slot
-  std::vector<Slot> free_;           // the one that became free last is at the end
-  BusySlots busy_;
+  Ring<Slot> busy_;                  // slots that are not free, the longest busy first
   Peers<ServerPeer> peers_;
   std::vector<const ServerPeer*> claimed_by_;               // by claim
   std::vector<std::unique_ptr<PendingRequest>> waitables_;  // by slot

@@ -15,6 +15,8 @@
 
 namespace sluice {
 
+/// What has become of a request to one server. To several: open while it is with one; then ended if
+/// one ended it, died if one died or was broken instead, untaken if it was with none.
 enum class RequestFate : std::uint8_t {
   open,     ///< the server has it, or will take it
   ended,    ///< it is done with, and every response was taken
@@ -31,8 +33,8 @@ inline void end_request(std::atomic<std::uint64_t>& done, std::uint64_t number) 
 
 /// A request as its client sees it.
 struct SentRequest {
-  std::uint64_t number;    ///< of this client's requests
-  std::uint64_t position;  ///< in the queue of requests
+  std::uint64_t number = 0;    ///< of this client's requests
+  std::uint64_t position = 0;  ///< in the queue of requests
 };
 
 /// What has become of `request`. `done` and `head` are the server's words. `is_gone`: the server

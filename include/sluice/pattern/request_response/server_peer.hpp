@@ -10,6 +10,7 @@
 #include <sluice/core/index.hpp>
 #include <sluice/memory/slot_pool.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/queue/spsc_index_queue.hpp>
 #include <sluice/service/peers.hpp>
 #include <sluice/wait/silence.hpp>
@@ -25,17 +26,17 @@ struct Exchange {
   bool has_ended = false;  ///< one server ended it
   Errc error = Errc::ok;   ///< of a server that did not live to
   std::uint32_t open = 0;  ///< servers of which more may be taken
+  bool may_wait = true;    ///< a server for room for its next response, as far as can be seen
   std::size_t turn = 0;
   Silence silence;
 };
 
 /// One request of a client, to one server.
 struct DeliveredRequest {
-  std::uint64_t number = 0;    ///< the request's; another one: it did not go there
-  std::uint64_t position = 0;  ///< in the queue of requests
-  std::uint64_t taken = 0;     ///< responses
-  bool is_failed = false;      ///< nothing more is taken from there
-  bool is_over = false;        ///< and the server does not look at the request any more
+  SentRequest sent;         ///< where its number is another one, it did not go there
+  std::uint64_t taken = 0;  ///< responses
+  bool is_failed = false;   ///< nothing more is taken from there
+  bool is_over = false;     ///< and the server does not look at the request any more
 };
 
 /// A server, as a client sees it. Lives until it is gone, there is nothing more to take, and every
@@ -59,7 +60,7 @@ struct ServerPeer : Peer {
   [[nodiscard]] bool is_there() const noexcept { return !is_gone && !is_leaving && !is_broken; }
   /// Whether it has the request, or may have it.
   [[nodiscard]] bool has(Slot slot, const Exchange& exchange) const noexcept {
-    return exchange.is_sent && deliveries[slot].number == exchange.number &&
+    return exchange.is_sent && deliveries[slot].sent.number == exchange.number &&
            !deliveries[slot].is_over;
   }
   /// Whether responses to the request may come from there.
@@ -81,24 +82,5 @@ struct ServerPeer : Peer {
 
 /// Why nothing of `server` is to be read: "<its file> <what>; …".
 [[nodiscard]] Failure broken(const ServerPeer& server, const std::string& what);
-
-/// A client's slots that are not free, the longest busy first.
-class BusySlots {
- public:
-  explicit BusySlots(std::uint32_t most) : slots_(most) {}
-  void push(Slot slot) noexcept { slots_[(first_ + count_++) % slots_.size()] = slot; }
-  Slot pop() noexcept {
-    const Slot slot = slots_[first_];
-    if (++first_ == slots_.size()) first_ = 0;
-    --count_;
-    return slot;
-  }
-  [[nodiscard]] std::size_t count() const noexcept { return count_; }
-
- private:
-  std::vector<Slot> slots_;
-  std::size_t first_ = 0;
-  std::size_t count_ = 0;
-};
 
 }  // namespace sluice

@@ -13,9 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <sluice/memory/slot_pool.hpp>
+#include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/request_response/client_peer.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
@@ -26,21 +25,7 @@
 
 namespace sluice {
 
-/// A request that was taken, as a server hands it out.
-struct Taken {
-  const std::byte* payload = nullptr;  ///< null: none
-  std::uint64_t count = 1;             ///< elements of a slice
-  ClientPeer* client = nullptr;
-  std::uint64_t number = 0;  ///< the client counts its requests from 1
-  std::uint64_t ticket = 0;  ///< this server counts those that it took from 1
-  /// For `end_request`, on any thread.
-  std::atomic<std::uint64_t>* done = nullptr;
-  Slot slot = 0;  ///< the client's
-  Cell cell = 0;
-  Errc error = Errc::ok;
-};
-
-/// Thread safety: one thread at a time, except `drop`, `end` and what says so.
+/// Thread safety: one thread at a time, except `drop` and what says so.
 class ServerPort final : public WaitableHandleOwner {
  public:
   /// Errors: see `Server::Server`.
@@ -56,20 +41,24 @@ class ServerPort final : public WaitableHandleOwner {
 
   /// The next request of the client whose turn it is. Wait-free; system calls only when ports came
   /// or went, or a client's file grew.
-  [[nodiscard]] Taken receive() noexcept {
+  [[nodiscard]] Borrowed receive() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire(0, options_.max_requests);
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many_requests()};
-    if (!take(cell) && !(settle_descriptor() && take(cell))) {
+      return {.error = fail_all(Errc::too_many_borrowed, options_.max_requests,
+                                "requests are held; end one", "ServerOptions::max_requests")};
+    Borrowed request = take(cell);
+    if (request.payload == nullptr && settle_descriptor()) [[unlikely]]
+      request = take(cell);
+    if (request.payload == nullptr) {
       cells_.withdraw(cell);
-      return {.error = report(pending_failure_)};
+      request.error = report(pending_failure_);
     }
-    return requests_[cell];
+    return request;
   }
   /// Sleeps until there is one, at most `timeout`.
-  [[nodiscard]] Taken wait(std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] Borrowed wait(std::chrono::nanoseconds timeout) noexcept;
 
   /// Room for a response to the request of `cell`. Wait-free; system calls only when ports came or
   /// went, or memory is short.
@@ -78,9 +67,10 @@ class ServerPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell handle = cells_.acquire(options_.max_requests, cells_.count());
     if (handle == kNoCell) [[unlikely]]
-      return {.error = fail_too_many_loans()};
+      return {.error = fail_all(Errc::too_many_loans, options_.max_loans,
+                                "loans are held; send or drop one", "ServerOptions::max_loans")};
     HeldLoan& loan = loan_of(handle);
-    if (loan.slot != kNoSlot) give_back(loan.slot);  // of a loan that was dropped
+    if (loan.slot != kNoSlot) put_back(loan.slot);  // of a loan that was dropped
     loan.slot = kNoSlot;
     if (const Errc error = acquire(cell, loan); error != Errc::ok) [[unlikely]] {
       cells_.withdraw(handle);
@@ -104,28 +94,25 @@ class ServerPort final : public WaitableHandleOwner {
   void respond(Cell cell, Cell handle) noexcept {
     HeldLoan& loan = loan_of(handle);
     if (is_forked() || !is_for(loan, cell)) [[unlikely]]
-      refuse_response();
+      abort_with("respond with a loan that was made for another request, or in a forked child");
     send(requests_[cell], std::exchange(loan.slot, kNoSlot));
     cells_.withdraw(handle);
   }
 
-  /// The request is done with: ends its stream and gives its memory back. Any thread.
-  void end(const Taken& taken) noexcept {
+  /// A request is done with: ends its stream and gives its memory back. Any thread.
+  void give_back(const Borrowed& request) noexcept {
     if (is_forked()) [[unlikely]]
       return;  // the parent's
-    end_request(*taken.done, taken.number);
+    end_request(*request.claim, request.sequence);
     wake();
-    drop(taken.cell);
+    drop(request.cell);
   }
 
-  /// Whether nobody wants responses any more, as far as this process knows. Any thread.
-  [[nodiscard]] static bool is_abandoned(const Taken& request) noexcept;
+  /// Whether nobody wants responses to the request of `cell` any more, as far as this process
+  /// knows. Any thread.
+  [[nodiscard]] bool is_abandoned(Cell cell) const noexcept;
   /// The same, after a look whether the client lives. Any thread; a system call.
-  [[nodiscard]] static bool is_abandoned_or_dead(const Taken& request) noexcept;
-  /// The client's incarnation.
-  [[nodiscard]] static std::uint64_t client(const Taken& request) noexcept {
-    return request.client->incarnation;
-  }
+  [[nodiscard]] bool is_abandoned_or_dead(Cell cell) const noexcept;
 
   [[nodiscard]] bool is_ready() noexcept override;
   void look() noexcept override;
@@ -136,6 +123,13 @@ class ServerPort final : public WaitableHandleOwner {
   [[nodiscard]] std::uint32_t slots() const noexcept { return pool_.size(); }
 
  private:
+  /// A request that was taken.
+  struct HeldRequest {
+    ClientPeer* client = nullptr;
+    std::uint64_t number = 0;  ///< the client counts its requests from 1
+    std::uint64_t ticket = 0;  ///< this server counts those that it took from 1
+    Slot slot = 0;             ///< the client's
+  };
   /// A loan, and the request that it is for.
   struct HeldLoan {
     Slot slot = kNoSlot;
@@ -146,7 +140,7 @@ class ServerPort final : public WaitableHandleOwner {
   void before_close() noexcept override;
   void leave() noexcept;
 
-  [[nodiscard]] bool take(Cell cell) noexcept {
+  [[nodiscard]] Borrowed take(Cell cell) noexcept {
     follow_changes();
     const std::size_t count = peers_.size();
     for (std::size_t tried = 0; tried < count; ++tried) {
@@ -160,9 +154,9 @@ class ServerPort final : public WaitableHandleOwner {
     }
     if (gone_ != 0) [[unlikely]]
       drop_gone();
-    return false;
+    return {};
   }
-  bool take_from(ClientPeer& client, Slot slot, Cell cell) noexcept;
+  Borrowed take_from(ClientPeer& client, Slot slot, Cell cell) noexcept;
   [[nodiscard]] bool has_new() const noexcept;
 
   [[nodiscard]] HeldLoan& loan_of(Cell handle) noexcept {
@@ -176,19 +170,15 @@ class ServerPort final : public WaitableHandleOwner {
   [[nodiscard]] Errc acquire(Cell cell, HeldLoan& loan) noexcept;
   [[nodiscard]] std::uint32_t loans_for(Cell cell, const HeldLoan* but) const noexcept;
   bool has_room(Cell cell, const HeldLoan* loan) noexcept;
-  void send(const Taken& request, Slot slot) noexcept;
-  void give_back(Slot slot) noexcept {
+  void send(const HeldRequest& request, Slot slot) noexcept;
+  void put_back(Slot slot) noexcept {
     pool_.clear(slot);
-    free_.push_back(slot);
+    pool_.give_back(slot);
   }
-  [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
-  /// After a change that others may sleep for. Any thread.
-  void wake() noexcept {
-    // seq_cst: pairs with the fence of a client that arms the doorbell and then looks at its lanes.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    board().doorbell.wake(directory());
+  [[nodiscard]] Loaned sized(const Loaned& loaned, std::uint64_t count) noexcept {
+    if (loaned.payload == nullptr) return loaned;
+    return HandleOwner::sized(loaned, pool_, loan_of(loaned.cell).slot, count);
   }
-
   /// Looks into the directory if ports came or went.
   void follow_changes() noexcept {
     if (peers_.has_news()) [[unlikely]]
@@ -200,7 +190,7 @@ class ServerPort final : public WaitableHandleOwner {
   Result<void> meet(ClientPeer& client) noexcept;
   Result<void> connect(ClientPeer& client);
   void depart(ClientPeer& client) noexcept;
-  void give_up(ClientPeer& client, const Failure& failure) noexcept;
+  Borrowed give_up(ClientPeer& client, const Failure& failure) noexcept;
   void drop_gone() noexcept;
   [[nodiscard]] bool is_held(const ClientPeer& client) const noexcept;
 
@@ -214,25 +204,21 @@ class ServerPort final : public WaitableHandleOwner {
   [[nodiscard]] std::atomic<std::uint64_t>& word_of(const ClientPeer& client,
                                                     std::uint64_t offset) const noexcept;
 
-  [[noreturn]] static void refuse_response() noexcept;
   Errc fail_loan(Errc code) noexcept;
-  Errc fail_too_many_requests() noexcept;
-  Errc fail_too_many_loans() noexcept;
 
   ServerOptions options_;  // the depth is a power of two
   PayloadLayout request_;
   PayloadLayout response_;
-  SlotPool pool_;
+  OwnedSlots pool_;
   Peers<ClientPeer> peers_;
   std::size_t turn_ = 0;
   std::uint64_t tickets_ = 0;
-  std::vector<Taken> requests_;       // by cell
-  std::vector<HeldLoan> loans_;       // by cell - max_requests
-  std::vector<Slot> free_;            // the one that became free last is at the end
-  std::vector<std::uint64_t> marks_;  // by slot: look in which it was last seen claimed
-  std::uint64_t looks_ = 0;           // for claims
-  std::uint32_t gone_ = 0;            // clients that are gone
-  bool has_met_ = false;              // a client in this look for clients
+  std::vector<HeldRequest> requests_;  // by cell
+  std::vector<HeldLoan> loans_;        // by cell - max_requests
+  std::vector<std::uint64_t> marks_;   // by slot: look in which it was last seen claimed
+  std::uint64_t looks_ = 0;            // for claims
+  std::uint32_t gone_ = 0;             // clients that are gone
+  bool has_met_ = false;               // a client in this look for clients
   bool is_leaving_ = false;
   Failure pending_failure_;  // what a look or a take has found
 };

@@ -4,17 +4,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <new>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/producer_port.hpp>
 #include <sluice/service/node.hpp>
-#include <span>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace sluice {
@@ -83,24 +79,14 @@ class Producer : public PortOwner<ProducerPort> {
     return Pushed(error);
   }
 
-  /// Puts a copy of `value` into the queue. Errors: as for both.
-  Pushed push(const T& value) noexcept requires(!is_slice<T>) {
+  /// Puts a copy of `value` into the queue, or of a slice's elements, from anything that converts
+  /// to a `std::span` of them. Errors: as for both.
+  Pushed push(Original<T> value) noexcept {
     if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
-    return push_copy([&](Cell cell) { return port_->push(cell); }, value);
+    return push_copy(value, [&](Cell cell) { return port_->push(cell); });
   }
-  Pushed push_for(std::chrono::nanoseconds timeout, const T& value) noexcept
-      requires(!is_slice<T>) {
-    return push_copy([&](Cell cell) { return port_->push_for(cell, timeout); }, value);
-  }
-  /// The same for a slice.
-  Pushed push(std::span<const std::remove_extent_t<T>> elements) noexcept requires(is_slice<T>) {
-    if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
-    return push_copy([&](Cell cell) { return port_->push(cell); }, elements);
-  }
-  Pushed push_for(std::chrono::nanoseconds timeout,
-                  std::span<const std::remove_extent_t<T>> elements) noexcept
-      requires(is_slice<T>) {
-    return push_copy([&](Cell cell) { return port_->push_for(cell, timeout); }, elements);
+  Pushed push_for(std::chrono::nanoseconds timeout, Original<T> value) noexcept {
+    return push_copy(value, [&](Cell cell) { return port_->push_for(cell, timeout); });
   }
 
   /// Jobs of this producer that are not done.
@@ -119,24 +105,11 @@ class Producer : public PortOwner<ProducerPort> {
   using PortOwner::PortOwner;
 
   template <typename Push>
-  Pushed push_copy(Push&& push, const T& value) noexcept requires(!is_slice<T>) {
-    const Loaned loaned = port_->loan();
+  Pushed push_copy(Original<T> value, Push&& push) noexcept {
+    const Loaned loaned = loan_copy<T>(port_, value);
     if (loaned.payload == nullptr) return Pushed(loaned.error);
-    new (loaned.payload) T(value);
-    return give_back_unless_pushed(push, loaned.cell);
-  }
-  template <typename Push>
-  Pushed push_copy(Push&& push, std::span<const std::remove_extent_t<T>> elements) noexcept
-      requires(is_slice<T>) {
-    const Loaned loaned = port_->loan_slice(elements.size());
-    if (loaned.payload == nullptr) return Pushed(loaned.error);
-    if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
-    return give_back_unless_pushed(push, loaned.cell);
-  }
-  template <typename Push>
-  Pushed give_back_unless_pushed(Push&& push, Cell cell) noexcept {
-    const Errc error = push(cell);
-    if (error != Errc::ok) port_->drop(cell);
+    const Errc error = push(loaned.cell);
+    if (error != Errc::ok) port_->drop(loaned.cell);
     return Pushed(error);
   }
 };

@@ -12,9 +12,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <sluice/memory/slot_pool.hpp>
+#include <sluice/core/ring.hpp>
+#include <sluice/memory/owned_slots.hpp>
 #include <sluice/pattern/handle_owner.hpp>
-#include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
@@ -37,18 +37,24 @@ class ProducerPort final : public HandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_all(Errc::too_many_loans, cells_.count(),
+                                "loans are held; push or drop one", "ProducerOptions::max_loans")};
     if (slots_[cell] == kNoSlot) {  // else that of a loan that was dropped
-      if (free_.empty()) [[unlikely]] {
-        if (const auto found = find_free(); !found) return refuse(cell, found.failure());
+      if (!pool_.has_free()) [[unlikely]] {
+        if (const auto found = find_free(); !found) {
+          cells_.withdraw(cell);
+          return {.error = fail(found.failure())};
+        }
       }
-      slots_[cell] = free_.back();
-      free_.pop_back();
+      slots_[cell] = pool_.take();
     }
     return {.payload = pool_.payload(slots_[cell]), .cell = cell};
   }
   /// A slice of `count` elements.
-  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept;
+  [[nodiscard]] Loaned loan_slice(std::uint64_t count) noexcept {
+    const Loaned loaned = loan();
+    return loaned.payload == nullptr ? loaned : sized(loaned, pool_, slots_[loaned.cell], count);
+  }
 
   /// Puts what `cell` holds into the queue: then the loan is no more. Errc::would_block where the
   /// queue is full, Errc::forked: then nothing has changed. Lock-free; a system call only if a
@@ -60,9 +66,7 @@ class ProducerPort final : public HandleOwner {
     if (!position) [[unlikely]]
       return fail_full();
     pending_.push_back({*position, slots_[cell]});
-    // seq_cst: pairs with the fence in `Doorbell::arm`.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    board().doorbell.wake(directory());
+    wake();
     slots_[cell] = kNoSlot;
     cells_.withdraw(cell);
     return Errc::ok;
@@ -88,42 +92,11 @@ class ProducerPort final : public HandleOwner {
     Slot slot;
   };
 
-  /// Jobs that were pushed, the oldest first. No more than there are slots.
-  class PendingJobs {
-   public:
-    explicit PendingJobs(std::uint32_t most) : jobs_(most) {}
-    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-    [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-    [[nodiscard]] const Pending& at(std::uint32_t i) const noexcept {
-      return jobs_[(first_ + i) % jobs_.size()];
-    }
-    void push_back(const Pending& job) noexcept {
-      jobs_[end_] = job;
-      end_ = next(end_);
-      ++count_;
-    }
-    void pop_front() noexcept {
-      first_ = next(first_);
-      --count_;
-    }
-
-   private:
-    [[nodiscard]] std::uint32_t next(std::uint32_t i) const noexcept {
-      return i + 1 == jobs_.size() ? 0 : i + 1;
-    }
-
-    std::vector<Pending> jobs_;
-    std::uint32_t first_ = 0;
-    std::uint32_t end_ = 0;
-    std::uint32_t count_ = 0;
-  };
-
   ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
 
   Result<void> open(const PayloadLayout& payload);
   /// The file goes now if none of its jobs is in the queue; else when they are done.
   void before_end() noexcept override { file_.leave(queue_->has_jobs_of(file_.seat())); }
-  Result<void> add_slot();
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
     return queue_->is_pending(job.position, file_.seat(), job.slot);
   }
@@ -137,19 +110,13 @@ class ProducerPort final : public HandleOwner {
   void look_in_time() noexcept {
     if (next_look_.left().count() == 0) look();
   }
-  Loaned refuse(Cell cell, const Failure& why) noexcept {
-    cells_.withdraw(cell);
-    return {.error = fail(why)};
-  }
   Errc fail_full() noexcept;
-  Errc fail_too_many() noexcept;
 
   WorkQueue queue_;
   std::uint32_t most_slots_;
-  SlotPool pool_;
-  std::vector<Slot> slots_;  // by cell
-  std::vector<Slot> free_;   // the slot that became free last is at the end
-  PendingJobs pending_;
+  OwnedSlots pool_;
+  std::vector<Slot> slots_;    // by cell
+  Ring<Pending> pending_;      // jobs that were pushed; no more than there are slots
   std::uint32_t workers_ = 0;  // that the last look found alive
   Deadline next_look_{std::chrono::nanoseconds{0}};
 };

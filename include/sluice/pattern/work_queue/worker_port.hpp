@@ -56,7 +56,8 @@ class WorkerPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many()};
+      return {.error = fail_all(Errc::too_many_borrowed, cells_.count(), "jobs are held; end one",
+                                "WorkerOptions::max_jobs")};
     Borrowed job = take(cell);
     if (job.payload == nullptr && settle_descriptor()) [[unlikely]]
       job = take(cell);
@@ -129,13 +130,11 @@ class WorkerPort final : public WaitableHandleOwner {
   void look_at(const std::string& name);
   void look_at_producer(const std::string& name, Seat seat);
   Result<void> connect(File file, Seat seat);
-  void open_queue();
   void reap(const std::string& name) noexcept;
   void retire(std::unique_ptr<ProducerPeer>& producer);
   bool finish(const WorkIndexQueue::Job& job) noexcept;
   bool put_back(const WorkIndexQueue::Job& job) noexcept;
   [[nodiscard]] bool is_held(const ProducerPeer& producer) const noexcept;
-  Errc fail_too_many() noexcept;
 
   PayloadLayout payload_;
   std::uint64_t seen_generation_ = 0;
