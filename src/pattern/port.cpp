@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sluice/core/format.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 
 namespace sluice {
 
@@ -36,11 +36,6 @@ int Port::descriptor_of(Waitable& waitable) noexcept {
   const auto fd = waitable.descriptor();
   if (!fd) fail(fd.failure());
   return fd ? *fd : -1;
-}
-
-Errc HandleOwner::fail_too_many(Errc code, std::uint32_t count, std::string_view cure,
-                                std::string_view option) noexcept {
-  return fail(code, format("all {} {}, or raise {}", count, cure, option));
 }
 
 Failure in_service(std::string_view service, const Failure& failure) {

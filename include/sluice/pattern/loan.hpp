@@ -2,13 +2,13 @@
 #pragma once
 
 #include <new>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <utility>
 
 namespace sluice {
 
 /// What loans of every type have in common: memory that is given back unless it is handed on.
-class LoanBase : public Handle<HandleOwner, Loaned> {
+class LoanBase : public Handle<Port, Loaned> {
  public:
   using Handle::Handle;
 
@@ -20,13 +20,13 @@ class LoanBase : public Handle<HandleOwner, Loaned> {
 
   /// For the port `owner`: its cell. Aborts with `message` where the handle is empty or another
   /// port's: a programmer's error.
-  [[nodiscard]] Cell cell_in(const HandleOwner* owner, const char* message) const noexcept {
+  [[nodiscard]] Cell cell_in(const Port* owner, const char* message) const noexcept {
     if (what_.payload == nullptr || owner_ != owner) [[unlikely]]
       abort_with(message);
     return what_.cell;
   }
   /// The same, and takes its memory out of the handle.
-  [[nodiscard]] Cell hand_on(const HandleOwner* owner, const char* message) noexcept {
+  [[nodiscard]] Cell hand_on(const Port* owner, const char* message) noexcept {
     const Cell cell = cell_in(owner, message);
     (void)take();
     return cell;
@@ -44,7 +44,7 @@ class [[nodiscard]] Loan : public PayloadHandle<LoanBase, T> {
 
 /// A loan of `T{args…}`, or of memory left as it is without arguments.
 template <typename T, typename... Args>
-[[nodiscard]] Loan<T> construct(HandleOwner* owner, const Loaned& loaned,
+[[nodiscard]] Loan<T> construct(Port* owner, const Loaned& loaned,
                                 Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
   // Before the payload is constructed: if that throws, the loan is given back.
   Loan<T> loan(owner, loaned);

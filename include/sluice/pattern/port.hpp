@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What all ports have in common: a place in a service, why the last call failed, and that a forked
-// child must leave them alone.
+// What all ports have in common: a place in a service, handles that the user holds and that may
+// outlive the port, why the last call failed, and that a forked child must leave them alone.
 //
 // A port is in two classes: a thin template, which the user holds and may move, and one without
 // templates, which stays where it is. `PortOwner` ties the first to the second.
@@ -12,7 +12,10 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <sluice/core/handle_cells.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/memory/slot_pool.hpp>
+#include <sluice/pattern/handle.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/service/node.hpp>
@@ -27,7 +30,8 @@ namespace sluice {
 /// The most address space that a port's options can ask for: 1 TiB.
 inline constexpr std::uint64_t kMaxHeapBytes = std::uint64_t{1} << 40;
 
-/// Thread safety: one thread at a time, except `is_forked`.
+/// Lives until it is closed and the last of its handles is given back. Thread safety: one thread at
+/// a time, except `is_forked`, `drop`, `give_back` and `wake`.
 class Port {
  public:
   Port(const Port&) = delete;
@@ -39,10 +43,43 @@ class Port {
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
 
+  /// Gives a handle back. Any thread. Afterwards this may be gone.
+  void drop(Cell cell) noexcept {
+    if (is_forked()) [[unlikely]]
+      return;
+    if (cells_.give_back(cell)) end();
+  }
+  /// A loan that is not used.
+  void give_back(const Loaned& loaned) noexcept { drop(loaned.cell); }
+  /// What was read.
+  void give_back(const Borrowed& borrowed) noexcept {
+    if (is_forked()) [[unlikely]]
+      return;  // the parent's
+    // release: pairs with the acquire of the owner that looks for free slots; the payload was read
+    // before.
+    borrowed.claim->store(0, std::memory_order_release);
+    drop(borrowed.cell);
+  }
+
+  /// The port is gone; its handles may live on.
+  void close() noexcept {
+    before_close();
+    if (is_forked()) return;  // the parent's: left as it is
+    if (cells_.close()) end();
+  }
+
  protected:
-  Port(const PortKind& kind, std::unique_ptr<Service> service) noexcept
-      : kind_(kind), fork_generation_(fork_generation()), service_(std::move(service)) {}
-  ~Port() = default;
+  /// `handles`: how many may be held at once.
+  Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles = 0)
+      : kind_(kind),
+        fork_generation_(fork_generation()),
+        service_(std::move(service)),
+        cells_(handles) {}
+  virtual ~Port() = default;
+  /// On the port's thread, in a forked child too.
+  virtual void before_close() noexcept {}
+  /// Before all else is gone. Not of a port that could not be opened.
+  virtual void before_end() noexcept { file_.leave(); }
 
   /// Left after all that the port itself holds is gone.
   [[nodiscard]] Service& service() const noexcept { return *service_; }
@@ -62,7 +99,7 @@ class Port {
   Errc fail(Errc code, std::string_view why) noexcept;
   Errc fail(const Failure& failure) noexcept { return fail(failure.code, failure.message); }
   Errc fail_forked() noexcept;
-  /// "all 4 <held; what to do>, or raise <option>"
+  /// There is no cell for one more handle: "all 4 <held; what to do>, or raise <option>".
   Errc fail_all(Errc code, std::uint32_t all, const char* held, const char* option) noexcept;
   /// The same for what a look has found, which is then forgotten; ok: nothing was found.
   Errc report(Failure& found) noexcept {
@@ -73,6 +110,17 @@ class Port {
 
   /// The port's descriptor (`fd()`); -1 where there is none, which counts as a failed call.
   [[nodiscard]] int descriptor_of(Waitable& waitable) noexcept;
+
+  /// Gives a slice that was loaned, in `slot`, its size. Where that fails there is no loan.
+  [[nodiscard]] Loaned sized(Loaned loaned, SlotPool& pool, Slot slot,
+                             std::uint64_t count) noexcept {
+    const auto resized = pool.resize(slot, count);
+    if (!resized) {
+      cells_.withdraw(loaned.cell);
+      return {.error = fail(resized.failure())};
+    }
+    return {.payload = *resized, .count = count, .cell = loaned.cell};
+  }
 
   /// After a change that others may sleep for at the service's doorbell. Any thread.
   void wake() const noexcept {
@@ -90,6 +138,11 @@ class Port {
   }
 
  private:
+  void end() noexcept {
+    before_end();
+    delete this;
+  }
+
   const PortKind& kind_;
   std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;
@@ -97,6 +150,23 @@ class Port {
 
  protected:
   PortFile file_;
+  HandleCells cells_;
+};
+
+/// One that can be waited for: it is filled by others, which ring the service's doorbell.
+class ReceivingPort : public Port, public Waitable {
+ public:
+  [[nodiscard]] Doorbell& doorbell() noexcept override { return board().doorbell; }
+  [[nodiscard]] const Directory& pipes() const noexcept override { return directory(); }
+  [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
+
+  /// See `Subscriber::fd`.
+  [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
+
+ protected:
+  using Port::Port;
+  ~ReceivingPort() override = default;
+  void before_close() noexcept override { cut_link(); }
 };
 
 /// Calls `take()` until its result holds a payload or an error other than would_block, and

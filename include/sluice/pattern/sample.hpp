@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 
 namespace sluice {
 
 /// What samples of every type have in common.
-class SampleBase : public Handle<HandleOwner, Borrowed> {
+class SampleBase : public Handle<Port, Borrowed> {
  public:
   using Handle::Handle;
 

@@ -47,7 +47,7 @@ std::optional<std::uint8_t> event_of_death(const SharedFile& dead) noexcept {
 }
 
 NotifierPort::NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options)
-    : HandleOwner(kNotifierKind, std::move(service)),
+    : Port(kNotifierKind, std::move(service)),
       options_(options),
       peers_(this->service(), {kListenerKind, sizeof(ListenerFile), Region::Access::read_write}) {}
 

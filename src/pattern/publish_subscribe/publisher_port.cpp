@@ -32,7 +32,7 @@ const PortKind kPublisherKind{"publisher", FileKind::publisher};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                              const PublisherOptions& options)
-    : HandleOwner(kPublisherKind, std::move(service), options.max_loans),
+    : Port(kPublisherKind, std::move(service), options.max_loans),
       payload_(payload),
       options_(options),
       slots_(options.max_loans, kNoSlot),

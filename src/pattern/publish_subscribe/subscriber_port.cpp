@@ -32,7 +32,7 @@ const PortKind kSubscriberKind{"subscriber", FileKind::subscriber};
 
 SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                                const SubscriberOptions& options, bool keeps_current)
-    : WaitableHandleOwner(kSubscriberKind, std::move(service), options.max_borrowed),
+    : ReceivingPort(kSubscriberKind, std::move(service), options.max_borrowed),
       payload_(payload),
       options_(options),
       keeps_current_(keeps_current),
@@ -174,13 +174,6 @@ void SubscriberPort::drop_drained() noexcept {
     --gone_;
     return true;
   });
-}
-
-/// Lossless delivery: room was made.
-void SubscriberPort::wake_publisher() noexcept {
-  // seq_cst: pairs with the fence of a publisher that arms the board and then looks at the cursors.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  board().doorbell.wake(directory());
 }
 
 bool SubscriberPort::has_samples() const noexcept {

@@ -15,7 +15,7 @@ const PortKind kClientKind{"client", FileKind::client};
 
 ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ClientOptions& options)
-    : HandleOwner(kClientKind, std::move(service), options.max_pending + options.max_borrowed),
+    : Port(kClientKind, std::move(service), options.max_pending + options.max_borrowed),
       options_(options),
       request_(request),
       response_(response),

@@ -31,8 +31,7 @@ const PortKind kServerKind{"server", FileKind::server};
 
 ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ServerOptions& options)
-    : WaitableHandleOwner(kServerKind, std::move(service),
-                          options.max_requests + options.max_loans),
+    : ReceivingPort(kServerKind, std::move(service), options.max_requests + options.max_loans),
       options_(options),
       request_(request),
       response_(response),
@@ -73,7 +72,7 @@ Result<void> ServerPort::open() {
 }
 
 void ServerPort::before_close() noexcept {
-  WaitableHandleOwner::before_close();
+  ReceivingPort::before_close();
   if (!is_forked() && cells_.held() != 0) leave();
 }
 

@@ -50,7 +50,7 @@ Result<WorkQueue> open_queue(const Service& service, const ProducerOptions& opti
 
 ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
                            const ProducerOptions& options)
-    : HandleOwner(kProducerKind, std::move(service), options.max_loans),
+    : Port(kProducerKind, std::move(service), options.max_loans),
       queue_(std::move(queue)),
       most_slots_(static_cast<std::uint32_t>(queue_->capacity()) + options.max_loans),
       slots_(options.max_loans, kNoSlot),

@@ -21,7 +21,7 @@ bool is_hopeless(Errc failure) noexcept {
 
 WorkerPort::WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                        const WorkerOptions& options)
-    : WaitableHandleOwner(kWorkerKind, std::move(service), options.max_jobs),
+    : ReceivingPort(kWorkerKind, std::move(service), options.max_jobs),
       payload_(payload),
       by_seat_(kMaxSeats),
       held_(options.max_jobs) {}

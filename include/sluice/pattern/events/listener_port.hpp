@@ -8,7 +8,7 @@
 #include <memory>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,13 +16,13 @@
 namespace sluice {
 
 /// Without handles. Thread safety: one thread at a time.
-class ListenerPort final : public WaitableHandleOwner {
+class ListenerPort final : public ReceivingPort {
  public:
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
   /// For `create`, both.
   explicit ListenerPort(std::unique_ptr<Service> service)
-      : WaitableHandleOwner(kListenerKind, std::move(service)) {}
+      : ReceivingPort(kListenerKind, std::move(service)) {}
   Result<void> open();
 
   /// The events that have come since the last call. Wait-free; system calls only if ports came or

@@ -9,14 +9,14 @@
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
 #include <sluice/pattern/events/options.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/service/peers.hpp>
 #include <string_view>
 
 namespace sluice {
 
 /// Without handles. Thread safety: one thread at a time.
-class NotifierPort final : public HandleOwner {
+class NotifierPort final : public Port {
  public:
   /// Errors: see `Notifier::Notifier`.
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,

@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/memory/slot_pool.hpp>
-#include <sluice/pattern/handle_owner.hpp>
 #include <sluice/pattern/loan.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/pattern/publish_subscribe/layout.hpp>
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/platform/clock.hpp>
@@ -23,7 +23,7 @@
 namespace sluice {
 
 /// Thread safety: one thread at a time, except `drop`.
-class PublisherPort final : public HandleOwner {
+class PublisherPort final : public Port {
  public:
   /// Errors: see `Publisher::Publisher`.
   [[nodiscard]] static Result<PublisherPort*> create(const Node& node,
@@ -41,9 +41,9 @@ class PublisherPort final : public HandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many(Errc::too_many_loans, cells_.count(),
-                                     "loans are held; publish or drop one",
-                                     "PublisherOptions::max_loans")};
+      return {.error =
+                  fail_all(Errc::too_many_loans, cells_.count(),
+                           "loans are held; publish or drop one", "PublisherOptions::max_loans")};
     if (slots_[cell] != kNoSlot) give_back(cell);  // of a loan that was dropped
     if (peers_.has_news()) [[unlikely]] {
       look();

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/memory/slot_pool.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/pattern/publish_subscribe/layout.hpp>
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/sample.hpp>
@@ -19,7 +19,7 @@
 namespace sluice {
 
 /// Thread safety: one thread at a time, except `drop`.
-class SubscriberPort final : public WaitableHandleOwner {
+class SubscriberPort final : public ReceivingPort {
  public:
   using Want = BroadcastReader::Want;
 
@@ -43,9 +43,9 @@ class SubscriberPort final : public WaitableHandleOwner {
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
     if (cell == kNoCell) [[unlikely]]
-      return {.error = fail_too_many(Errc::too_many_borrowed, cells_.count(),
-                                     "samples are held; release one",
-                                     "SubscriberOptions::max_borrowed")};
+      return {.error =
+                  fail_all(Errc::too_many_borrowed, cells_.count(), "samples are held; release one",
+                           "SubscriberOptions::max_borrowed")};
     Borrowed borrowed = take(cell, want);
     if (borrowed.payload == nullptr && settle_descriptor()) [[unlikely]]
       borrowed = take(cell, want);
@@ -132,7 +132,7 @@ class SubscriberPort final : public WaitableHandleOwner {
     if (payload.data == nullptr) [[unlikely]]
       return give_up(publisher, claim);
     claimed_of_[claim] = &publisher;
-    if (publisher.is_waiting) wake_publisher();
+    if (publisher.is_waiting) wake();
     return {.payload = payload.data,
             .count = payload.count,
             .claim = &publisher.reader.claim_word(claim),
@@ -142,7 +142,6 @@ class SubscriberPort final : public WaitableHandleOwner {
   }
   Borrowed give_up(Publisher& publisher, Claim claim) noexcept;
   void drop_drained() noexcept;
-  void wake_publisher() noexcept;
   [[nodiscard]] bool has_samples() const noexcept;
   [[nodiscard]] bool is_held(const Publisher& publisher) const noexcept;
 

@@ -15,7 +15,7 @@
 #include <memory>
 #include <sluice/core/ring.hpp>
 #include <sluice/memory/owned_slots.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request_fate.hpp>
@@ -26,7 +26,7 @@
 namespace sluice {
 
 /// Thread safety: one thread at a time, except `drop` and what says so.
-class ClientPort final : public HandleOwner {
+class ClientPort final : public Port {
  public:
   /// Errors: see `Client::Client`.
   [[nodiscard]] static Result<ClientPort*> create(const Node& node,

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <sluice/memory/owned_slots.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/pattern/request_response/client_peer.hpp>
 #include <sluice/pattern/request_response/layout.hpp>
 #include <sluice/pattern/request_response/options.hpp>
@@ -26,7 +26,7 @@
 namespace sluice {
 
 /// Thread safety: one thread at a time, except `drop` and what says so.
-class ServerPort final : public WaitableHandleOwner {
+class ServerPort final : public ReceivingPort {
  public:
   /// Errors: see `Server::Server`.
   [[nodiscard]] static Result<ServerPort*> create(const Node& node,
@@ -177,7 +177,7 @@ class ServerPort final : public WaitableHandleOwner {
   }
   [[nodiscard]] Loaned sized(const Loaned& loaned, std::uint64_t count) noexcept {
     if (loaned.payload == nullptr) return loaned;
-    return HandleOwner::sized(loaned, pool_, loan_of(loaned.cell).slot, count);
+    return Port::sized(loaned, pool_, loan_of(loaned.cell).slot, count);
   }
   /// Looks into the directory if ports came or went.
   void follow_changes() noexcept {

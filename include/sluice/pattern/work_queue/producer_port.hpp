@@ -14,7 +14,7 @@
 #include <memory>
 #include <sluice/core/ring.hpp>
 #include <sluice/memory/owned_slots.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
@@ -23,7 +23,7 @@
 namespace sluice {
 
 /// Thread safety: one thread at a time, except `drop`.
-class ProducerPort final : public HandleOwner {
+class ProducerPort final : public Port {
  public:
   /// Makes the queue if there is none. Errors: see `Producer::Producer`.
   [[nodiscard]] static Result<ProducerPort*> create(const Node& node,

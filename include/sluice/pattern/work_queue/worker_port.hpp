@@ -15,7 +15,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/memory/slot_pool.hpp>
-#include <sluice/pattern/handle_owner.hpp>
+#include <sluice/pattern/port.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/work_queue.hpp>
 #include <sluice/platform/clock.hpp>
@@ -36,7 +36,7 @@ struct ProducerPeer {
 };
 
 /// Thread safety: one thread at a time, except `give_back`, `reject` and `drop`.
-class WorkerPort final : public WaitableHandleOwner {
+class WorkerPort final : public ReceivingPort {
  public:
   /// Errors: see `Worker::Worker`.
   [[nodiscard]] static Result<WorkerPort*> create(const Node& node,
