@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sluice/core/format.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/peers.hpp>
 
 namespace sluice {
+
+Failure Peer::broken(std::string_view what) const {
+  return {Errc::corrupted,
+          format("{} {}; its {} is broken, restart it", file.path(), what, kind->name)};
+}
 
 Result<std::vector<Seat>> PeersBase::begin_look() {
   is_looking_ = true;
@@ -48,6 +54,7 @@ Result<void> PeersBase::map(Seat seat, LivingPort living, Peer& peer) {
   peer.file = std::move(*opened);
   peer.inode = living.inode;
   peer.seat = seat;
+  peer.kind = &files_.kind;
   peer.is_seen = true;
   return {};
 }

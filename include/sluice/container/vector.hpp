@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <compare>
-#include <concepts>
 #include <cstddef>
 #include <cstring>
 #include <initializer_list>

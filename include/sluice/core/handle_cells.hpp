@@ -27,10 +27,15 @@ class HandleCells {
     return (cells_[i].load(std::memory_order_acquire) & kHeld) != 0;
   }
 
-  [[nodiscard]] std::uint32_t held() const noexcept {
+  /// How many are held of those for which `counts(i)`.
+  template <typename Counts>
+  [[nodiscard]] std::uint32_t held(Counts&& counts) const noexcept {
     std::uint32_t held = 0;
-    for (std::uint32_t i = 0; i < count_; ++i) held += is_held(i) ? 1 : 0;
+    for (std::uint32_t i = 0; i < count_; ++i) held += counts(Cell(i)) && is_held(i) ? 1 : 0;
     return held;
+  }
+  [[nodiscard]] std::uint32_t held() const noexcept {
+    return held([](Cell) { return true; });
   }
 
   /// The first cell that is free, now held; kNoCell where there is none.

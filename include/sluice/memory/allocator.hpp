@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <new>
 #include <optional>
 #include <sluice/memory/offset_ptr.hpp>
 #include <sluice/memory/shared_heap.hpp>

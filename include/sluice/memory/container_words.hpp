@@ -19,7 +19,6 @@
 #include <sluice/memory/allocator.hpp>
 #include <sluice/memory/offset_ptr.hpp>
 #include <sluice/reflect/type_name.hpp>
-#include <stdexcept>
 #include <string_view>
 #include <type_traits>
 #include <utility>

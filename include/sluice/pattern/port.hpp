@@ -21,7 +21,6 @@
 #include <sluice/service/node.hpp>
 #include <sluice/service/port_file.hpp>
 #include <sluice/wait/waitable.hpp>
-#include <string>
 #include <string_view>
 #include <utility>
 

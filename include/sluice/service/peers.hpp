@@ -15,7 +15,7 @@
 #include <sluice/service/port_kind.hpp>
 #include <sluice/service/reaping.hpp>
 #include <sluice/service/service.hpp>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +23,7 @@ namespace sluice {
 
 /// What every port knows of a peer. Stays where it is.
 struct Peer {
+  const PortKind* kind = nullptr;
   SharedFile file;
   std::uint64_t inode = 0;
   Seat seat;
@@ -32,6 +33,9 @@ struct Peer {
   Peer() = default;
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
+
+  /// Why nothing of it is to be read: "<its file> <what>; …".
+  [[nodiscard]] Failure broken(std::string_view what) const;
 };
 
 /// How the files of peers are opened.
@@ -172,6 +176,11 @@ class Peers : public PeersBase {
     });
   }
 
+  template <typename Counts>
+  [[nodiscard]] std::uint32_t count_if(Counts&& counts) const noexcept {
+    return static_cast<std::uint32_t>(std::count_if(
+        peers_.begin(), peers_.end(), [&](const auto& peer) { return counts(*peer); }));
+  }
   [[nodiscard]] std::size_t size() const noexcept { return peers_.size(); }
   [[nodiscard]] P& operator[](std::size_t i) const noexcept { return *peers_[i]; }
 

@@ -17,7 +17,6 @@
 #include <sluice/platform/poller.hpp>
 #include <sluice/wait/doorbell.hpp>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace sluice {

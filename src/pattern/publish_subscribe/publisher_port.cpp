@@ -157,9 +157,8 @@ Result<void> PublisherPort::connect(Subscriber& subscriber) {
   const SubscriberShape shape = subscriber.file.region().at<SubscriberFile>(0)->shape.read();
   const std::uint32_t claims = shape.max_borrowed;
   if (claims == 0 || claims > kMaxHandles || shape.row_bytes != BroadcastRow::bytes(claims)) {
-    return Failure{Errc::corrupted,
-                   format("{} has rows of {} bytes for {} samples; restart its subscriber",
-                          subscriber.file.path(), shape.row_bytes, claims)};
+    return subscriber.broken(
+        format("has rows of {} bytes for {} samples", shape.row_bytes, claims));
   }
   // While its row is unset it may read from the last head that it can have missed, less the
   // history.
@@ -258,13 +257,11 @@ Loaned PublisherPort::sized(Loaned loaned, std::uint64_t count) noexcept {
 std::uint32_t PublisherPort::subscribers() noexcept {
   if (is_forked()) return 0;
   look();
-  std::uint32_t count = 0;
-  for (const Subscriber& subscriber : peers_) {
+  return peers_.count_if([](const Subscriber& subscriber) {
     const auto& file = *subscriber.file.region().at<SubscriberFile>(0);
     // acquire: pairs with the release after the subscriber's first look.
-    count += file.looked.load(std::memory_order_acquire) != 0 ? 1 : 0;
-  }
-  return count;
+    return file.looked.load(std::memory_order_acquire) != 0;
+  });
 }
 
 Loaned PublisherPort::refuse(Cell cell, Errc why) noexcept {

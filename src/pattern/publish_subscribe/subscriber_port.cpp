@@ -9,19 +9,15 @@ namespace sluice {
 namespace {
 
 /// Whether everything that a publisher's file says of itself lies inside it.
-Result<void> check(const SharedFile& file, const PublisherShape& shape) {
-  const auto broken = [&](const std::string& what) {
-    return Failure{Errc::corrupted,
-                   format("{} {}; its publisher is broken, restart it", file.path(), what)};
-  };
+Result<void> check(const Peer& publisher, const PublisherShape& shape) {
   if (!std::has_single_bit(shape.capacity) || shape.capacity > kMaxRingCapacity) {
-    return broken(format("has a ring of {} entries", shape.capacity));
+    return publisher.broken(format("has a ring of {} entries", shape.capacity));
   }
-  const Region& region = file.region();
+  const Region& region = publisher.file.region();
   if (shape.ring_offset % 8 != 0 || shape.help_offset % 8 != 0 ||
       !region.contains(shape.ring_offset, shape.capacity * sizeof(std::uint64_t)) ||
       !region.contains(shape.help_offset, kMaxSeats * sizeof(BroadcastHelp))) {
-    return broken("has a ring outside the file");
+    return publisher.broken("has a ring outside the file");
   }
   return {};
 }
@@ -96,7 +92,7 @@ void SubscriberPort::look_at_publishers() noexcept {
 Result<void> SubscriberPort::connect(Publisher& publisher) {
   const auto& words = *publisher.file.region().at<PublisherFile>(0);
   publisher.shape = words.shape.read();
-  if (auto checked = check(publisher.file, publisher.shape); !checked) return checked;
+  if (auto checked = check(publisher, publisher.shape); !checked) return checked;
   publisher.incarnation = publisher.file.incarnation();
   // A lossless publisher does not go further than the depth, except with what it had loaned before.
   publisher.is_waiting = publisher.shape.delivery != 0 && !options_.may_lose;
@@ -144,13 +140,6 @@ void SubscriberPort::start(Publisher& publisher) noexcept {
                       cursor, publisher.depth);
 }
 
-bool SubscriberPort::is_held(const Publisher& publisher) const noexcept {
-  for (std::uint32_t claim = 0; claim < claimed_of_.size(); ++claim) {
-    if (claimed_of_[claim] == &publisher && cells_.is_held(claim)) return true;
-  }
-  return false;
-}
-
 /// A broken publisher is not read any more, whatever it still publishes.
 Borrowed SubscriberPort::give_up(Publisher& publisher, Claim claim) noexcept {
   pending_failure_ = publisher.slots.failure();
@@ -166,7 +155,8 @@ void SubscriberPort::drop_drained() noexcept {
   peers_.drop_if([this](Publisher& publisher) {
     if (!publisher.is_gone || &publisher == current_) return false;
     publisher.is_drained |= !publisher.reader.has_new();
-    if (!publisher.is_drained || is_held(publisher)) return false;
+    const auto is_its = [&](Cell cell) { return claimed_of_[cell] == &publisher; };
+    if (!publisher.is_drained || cells_.held(is_its) != 0) return false;
     lost_before_ += publisher.reader.lost();
     // relaxed: the publisher that would read it is gone.
     row(publisher.row)->publisher.store(0, std::memory_order_relaxed);
@@ -204,11 +194,8 @@ std::uint64_t SubscriberPort::lost() const noexcept {
 std::uint32_t SubscriberPort::publishers() noexcept {
   if (is_forked()) return 0;
   look_at_publishers();
-  std::uint32_t count = 0;
-  for (const Publisher& publisher : peers_) {
-    count += publisher.is_gone || publisher.is_drained ? 0 : 1;
-  }
-  return count;
+  return peers_.count_if(
+      [](const Publisher& publisher) { return !publisher.is_gone && !publisher.is_drained; });
 }
 
 bool SubscriberPort::is_ready() noexcept {

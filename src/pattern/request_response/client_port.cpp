@@ -124,9 +124,8 @@ Errc ClientPort::fail_unanswered() noexcept {
 }
 
 std::uint32_t ClientPort::abandoned() const noexcept {
-  std::uint32_t held = 0;
-  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) held += cells_.is_held(slot);
-  return options_.max_pending - pool_.free_count() - held;
+  const auto is_request = [this](Cell cell) { return cell < options_.max_pending; };
+  return options_.max_pending - pool_.free_count() - cells_.held(is_request);
 }
 
 Errc ClientPort::fail_too_many_requests() noexcept {

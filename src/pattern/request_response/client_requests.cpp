@@ -44,7 +44,7 @@ void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
   Exchange& exchange = exchanges_[slot];
   const std::uint64_t position = server.requests->position();
   if (!server.requests->try_push(slot)) [[unlikely]] {
-    give_up(server, broken(server, "ends requests that it has not taken"));
+    give_up(server, server.broken("ends requests that it has not taken"));
     return;
   }
   server.deliveries[slot] = {.sent = {.number = exchange.number, .position = position}};
@@ -67,7 +67,7 @@ void ClientPort::deliver_if_waiting(Slot slot) noexcept {
 
 Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept {
   if (const auto* payload = server.slots.peek(response)) __builtin_prefetch(payload);
-  std::atomic<std::uint64_t>& word = words_of(server, shape_.claims_offset())[claim];
+  std::atomic<std::uint64_t>& word = server.words_in(file_, shape_.claims_offset())[claim];
   // release, even over a cleared claim: the server may read this value instead of the 0 before it,
   // and must still come after the reads of the payload that the 0 ended.
   word.store(std::uint64_t{std::uint32_t{response}} + 1, std::memory_order_release);
@@ -81,7 +81,7 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
     word.store(0, std::memory_order_release);
     give_up(server, payload.data == nullptr
                         ? server.slots.failure()
-                        : broken(server, "answers a request that it was not sent"));
+                        : server.broken("answers a request that it was not sent"));
     return {};
   }
   server.lanes[slot].pop();  // the claim comes first
@@ -104,7 +104,7 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
 void ClientPort::settle(ServerPeer& server, Slot slot) noexcept {
   if (server.theirs != nullptr && server.lanes[slot].broken()) [[unlikely]]
     give_up(server,
-            broken(server, "has a queue of responses with an entry of an impossible position"));
+            server.broken("has a queue of responses with an entry of an impossible position"));
   Exchange& exchange = exchanges_[slot];
   DeliveredRequest& delivery = server.deliveries[slot];
   const RequestFate fate = fate_of(server, slot);
@@ -126,8 +126,8 @@ RequestFate ClientPort::fate_of(const ServerPeer& server, Slot slot) const noexc
   if (server.theirs == nullptr) {  // it has not seen this client
     return server.is_gone || server.is_leaving ? RequestFate::untaken : RequestFate::open;
   }
-  return sluice::fate_of(delivery.sent, server.word(server.shape.done_offset(slot)),
-                         server.word(ServerRow::kHeadOffset), server.is_gone, server.is_leaving,
+  return sluice::fate_of(delivery.sent, *server.words(server.shape.done_offset(slot)),
+                         *server.words(ServerRow::kHeadOffset), server.is_gone, server.is_leaving,
                          delivery.is_failed ? nullptr : &server.lanes[slot]);
 }
 

@@ -3,10 +3,8 @@
 // The clients of a server: who comes, who leaves, the rows between them, and the slots of responses
 // that they use.
 #include <algorithm>
-#include <cstring>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
-#include <sluice/platform/lock.hpp>
 #include <sluice/queue/tagged_entry.hpp>
 
 namespace sluice {
@@ -17,11 +15,6 @@ namespace {
 constexpr std::uint64_t kBudgetBytes = std::uint64_t{256} << 10;
 
 }  // namespace
-
-Failure broken(const ClientPeer& client, const std::string& what) {
-  return {Errc::corrupted,
-          format("{} {}; its client is broken, restart it", client.file.path(), what)};
-}
 
 void ServerPort::look_at_clients() noexcept {
   has_met_ = false;
@@ -56,14 +49,14 @@ Result<void> ServerPort::prepare(ClientPeer& client) {
   const auto [pending, borrowed] = client.words().shape.read();
   if (pending == 0 || pending > kMaxExchanges || borrowed == 0 || borrowed > kMaxExchanges ||
       !client.file.region().contains(ClientFile::kWantedOffset, line_bytes(pending))) {
-    return broken(client, format("has {} requests and holds {} responses", pending, borrowed));
+    return client.broken(format("has {} requests and holds {} responses", pending, borrowed));
   }
   client.their_shape = {.max_pending = pending, .max_borrowed = borrowed};
   client.shape = {.max_pending = pending, .depth = options_.depth};
   client.slots = PeerSlots(client.file, client.words().slots, client.words().slot_count, request_);
   if (auto connected = client.slots.connect(); !connected) return connected;
   if (client.slots.size() < pending) {
-    return broken(client, format("has {} slots for {} requests", client.slots.size(), pending));
+    return client.broken(format("has {} slots for {} requests", client.slots.size(), pending));
   }
   return {};
 }
@@ -72,59 +65,37 @@ Result<void> ServerPort::prepare(ClientPeer& client) {
 /// with it. Errors: this process is short of something; to be tried again.
 Result<void> ServerPort::meet(ClientPeer& client) noexcept {
   if (client.requests || client.is_broken || is_leaving_) return {};
-  // acquire: pairs with the release in `ClientPort::connect`: the row is there.
-  const std::uint64_t row = client.words().rows[file_.seat()].load(std::memory_order_acquire);
-  if (row == 0) return {};
-  const std::uint64_t bytes = client.their_shape.bytes();
-  if (!client.file.region().contains(row, bytes)) {
-    if (auto grown = client.file.follow_growth(); !grown) return grown;
-  }
-  if (row % kCacheLineBytes != 0 || !client.file.region().contains(row, bytes)) {
-    give_up(client, broken(client, "has a row outside the file"));
+  if (auto found = client.find_row(file_, client.their_shape.bytes()); !found) {
+    if (is_own_failure(found.error())) return found;
+    give_up(client, found.failure());
     return {};
   }
-  client.theirs = client.file.region().data() + row;
-  // relaxed: ordered by the acquire before. An earlier server's on the same seat is another's.
-  if (client.their_words(ClientRow::kServerOffset)->load(std::memory_order_relaxed) !=
-      file_.incarnation()) {
-    return {};
-  }
+  if (client.theirs == nullptr) return {};
   auto connected = connect(client);
   has_met_ |= connected.has_value();
   return connected;
 }
 
 Result<void> ServerPort::connect(ClientPeer& client) {
-  const auto row = pool_.heap().allocate(client.shape.bytes(), kCacheLineBytes);
-  if (!row) return row.failure();
-  client.row = *row;
-  std::memset(file_.region().data() + *row, 0, client.shape.bytes());
-  // relaxed: ordered by the release that follows.
-  word_of(client, ServerRow::kClientOffset).store(client.incarnation, std::memory_order_relaxed);
+  if (auto made = client.make_row(file_, pool_, client.shape.bytes()); !made) return made;
   const std::uint32_t pending = client.their_shape.max_pending;
-  const auto* heads = client.their_words(client.their_shape.heads_offset());
+  const auto* heads = client.words(client.their_shape.heads_offset());
   client.lanes.reserve(pending);
   for (std::uint32_t slot = 0; slot < pending; ++slot) {
-    std::atomic<std::uint64_t>& done = word_of(client, client.shape.done_offset(slot));
-    std::atomic<std::uint64_t>* entries = &word_of(client, client.shape.lane_offset(slot));
+    auto* done = client.words_in(file_, client.shape.done_offset(slot));
+    auto* entries = client.words_in(file_, client.shape.lane_offset(slot));
     client.lanes.push_back({.responses = {entries, heads[slot], options_.depth},
                             .entries = entries,
-                            .done = &done,
+                            .done = done,
                             .limit = options_.depth});
   }
-  client.requests.emplace(word_of(client, ServerRow::kHeadOffset),
-                          client.their_words(ClientRow::kRequestsOffset),
+  client.requests.emplace(*client.words_in(file_, ServerRow::kHeadOffset),
+                          client.words(ClientRow::kRequestsOffset),
                           client.their_shape.queue_capacity());
   (void)grow_to(slots_needed(true));  // where it fails, `pending_failure_` says so
   client.passed.reserve(pool_.size());
-  // release: pairs with the acquire in `ClientPort::meet`; the row is empty.
-  file_.words<ServerFile>().rows[client.seat].store(*row, std::memory_order_release);
+  client.show_row(file_);
   return {};
-}
-
-std::atomic<std::uint64_t>& ServerPort::word_of(const ClientPeer& client,
-                                                std::uint64_t offset) const noexcept {
-  return *file_.region().at<std::atomic<std::uint64_t>>(client.row + offset);
 }
 
 /// No more requests of a broken client are taken. What it has of this server it keeps until it is
@@ -136,23 +107,13 @@ Borrowed ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcep
   return {};
 }
 
-bool ServerPort::is_held(const ClientPeer& client) const noexcept {
-  for (std::uint32_t cell = 0; cell < options_.max_requests; ++cell) {
-    if (requests_[cell].client == &client && cells_.is_held(cell)) return true;
-  }
-  return false;
-}
-
 void ServerPort::drop_gone() noexcept {
   peers_.drop_if([this](ClientPeer& client) {
-    if (!client.is_gone || is_held(client)) return false;
-    if (client.row != 0) {
-      std::atomic<std::uint64_t>& row = file_.words<ServerFile>().rows[client.seat];
-      // relaxed, both: this process's own word; the client that would read it is gone.
-      if (row.load(std::memory_order_relaxed) == client.row)
-        row.store(0, std::memory_order_relaxed);
-      pool_.heap().deallocate(client.row);
-    }
+    const auto is_its = [&](Cell cell) {
+      return cell < options_.max_requests && requests_[cell].client == &client;
+    };
+    if (!client.is_gone || cells_.held(is_its) != 0) return false;
+    client.drop_row(file_, pool_);
     --gone_;
     return true;
   });
@@ -175,8 +136,7 @@ std::uint64_t ServerPort::slots_needed(bool at_once) const noexcept {
   std::uint64_t slots = options_.max_loans;
   const std::uint64_t affordable = kBudgetBytes / SlotPool::slot_bytes(pool_.layout());
   for (ClientPeer& client : peers_) {
-    // One that died is still known until the end of a look, and its slots are not needed any more.
-    if (client.lanes.empty() || client.is_gone || !is_locked(client.file.file())) continue;
+    if (client.lanes.empty() || client.is_gone) continue;
     const std::uint64_t pending = client.their_shape.max_pending;
     const std::uint64_t most = pending * options_.depth;
     slots += client.their_shape.max_borrowed +
@@ -220,7 +180,7 @@ void ServerPort::reclaim(ClientPeer& client) noexcept {
   }
   if (client.passed.empty()) return;
   ++looks_;
-  const auto* claims = client.their_words(client.their_shape.claims_offset());
+  const auto* claims = client.words(client.their_shape.claims_offset());
   for (std::uint32_t i = 0; i < client.their_shape.max_borrowed; ++i) {
     // acquire, and after the heads: pairs with the release of the claim, which comes before the
     // head; where it was cleared, the payload was read.

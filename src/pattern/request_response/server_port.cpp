@@ -94,12 +94,12 @@ Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
 
 Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
   if (slot >= client.their_shape.max_pending) [[unlikely]]
-    return give_up(client, broken(client, format("sends request slot {}", slot)));
+    return give_up(client, client.broken(format("sends request slot {}", slot)));
   if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
   Lane& lane = client.lanes[slot];
   // relaxed: the client saw it before it used the slot again.
   if (lane.done->load(std::memory_order_relaxed) != lane.number) [[unlikely]]
-    return give_up(client, broken(client, "sends a request again before its end"));
+    return give_up(client, client.broken("sends a request again before its end"));
   const PeerSlots::Payload payload = client.slots.payload(slot);
   if (payload.data == nullptr) [[unlikely]]
     return give_up(client, client.slots.failure());
@@ -136,12 +136,11 @@ bool ServerPort::is_abandoned_or_dead(Cell cell) const noexcept {
 }
 
 std::uint32_t ServerPort::loans_for(Cell cell, const HeldLoan* but) const noexcept {
-  std::uint32_t loans = 0;
-  for (std::uint32_t i = 0; i < options_.max_loans; ++i) {
-    if (&loans_[i] == but || !is_for(loans_[i], cell)) continue;
-    loans += cells_.is_held(options_.max_requests + i) ? 1 : 0;
-  }
-  return loans;
+  return cells_.held([&](Cell held) {
+    if (held < options_.max_requests) return false;
+    const HeldLoan& loan = loans_[held - options_.max_requests];
+    return &loan != but && is_for(loan, cell);
+  });
 }
 
 /// Whether one more response than those loaned fits into the lane of a request.
@@ -181,21 +180,19 @@ void ServerPort::send(const HeldRequest& request, Slot slot) noexcept {
 }
 
 Loaned ServerPort::loan_for(Cell cell, std::chrono::nanoseconds timeout) noexcept {
-  const Deadline deadline(timeout);
-  for (;;) {
-    const Loaned loaned = loan(cell);
-    if (loaned.error != Errc::would_block) return loaned;
-    const auto left = deadline.left();
-    if (left.count() == 0) {
-      fail(Errc::timed_out,
-           format("no room for {} ms, because the client does not read on", to_ms(timeout)));
-      return {.error = Errc::timed_out};
-    }
-    const auto may_go_on = [&] {
-      return peers_.has_news() || is_abandoned(cell) || has_room(cell, nullptr);
-    };
-    if (sleep_unless(may_go_on, left)) look_at_clients();
+  const auto may_go_on = [&] {
+    return peers_.has_news() || is_abandoned(cell) || has_room(cell, nullptr);
+  };
+  const Loaned loaned = take_or_sleep(
+      timeout, [&] { return loan(cell); },
+      [&](std::chrono::nanoseconds left) {
+        if (sleep_unless(may_go_on, left)) look_at_clients();
+      });
+  if (loaned.error == Errc::timed_out) {
+    fail(Errc::timed_out,
+         format("no room for {} ms, because the client does not read on", to_ms(timeout)));
   }
+  return loaned;
 }
 
 bool ServerPort::is_ready() noexcept {
@@ -211,9 +208,7 @@ void ServerPort::look() noexcept {
 std::uint32_t ServerPort::clients() noexcept {
   if (is_forked()) return 0;
   look_at_clients();
-  std::uint32_t count = 0;
-  for (const ClientPeer& client : peers_) count += client.requests ? 1 : 0;
-  return count;
+  return peers_.count_if([](const ClientPeer& client) { return client.requests.has_value(); });
 }
 
 Errc ServerPort::fail_loan(Errc code) noexcept {

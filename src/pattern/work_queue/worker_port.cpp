@@ -204,10 +204,7 @@ void WorkerPort::retire(std::unique_ptr<ProducerPeer>& producer) {
 }
 
 bool WorkerPort::is_held(const ProducerPeer& producer) const noexcept {
-  for (std::uint32_t cell = 0; cell < held_.size(); ++cell) {
-    if (held_[cell].producer == &producer && cells_.is_held(cell)) return true;
-  }
-  return false;
+  return cells_.held([&](Cell cell) { return held_[cell].producer == &producer; }) != 0;
 }
 
 bool WorkerPort::is_ready() noexcept {

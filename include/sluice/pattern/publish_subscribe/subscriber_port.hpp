@@ -143,7 +143,6 @@ class SubscriberPort final : public ReceivingPort {
   Borrowed give_up(Publisher& publisher, Claim claim) noexcept;
   void drop_drained() noexcept;
   [[nodiscard]] bool has_samples() const noexcept;
-  [[nodiscard]] bool is_held(const Publisher& publisher) const noexcept;
 
   PayloadLayout payload_;
   SubscriberOptions options_;

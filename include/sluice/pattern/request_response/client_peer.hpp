@@ -4,15 +4,11 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <sluice/core/index.hpp>
-#include <sluice/memory/slot_pool.hpp>
-#include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/pattern/request_response/exchange_peer.hpp>
 #include <sluice/queue/spsc_index_queue.hpp>
-#include <sluice/service/peers.hpp>
-#include <string>
 #include <vector>
 
 namespace sluice {
@@ -28,31 +24,17 @@ struct Lane {
 };
 
 /// A client, as a server sees it. Lives until it is gone and no request of it is held.
-struct ClientPeer : Peer {
-  PeerSlots slots;  ///< of requests
-  std::uint64_t incarnation = 0;
+struct ClientPeer : ExchangePeer<ClientFile, ServerFile> {
   ClientRow their_shape{};
-  const std::byte* theirs = nullptr;  ///< the server's row in its file
   ServerRow shape{};
-  std::uint64_t row = 0;                             ///< offset of its row in the server's file
   std::optional<SpscIndexQueue::Consumer> requests;  ///< none: not connected yet, or given up
   std::vector<Lane> lanes;                           ///< by slot of the request
   std::vector<Slot> passed;                          ///< slots that left a lane, perhaps claimed
   std::atomic<bool> has_left{false};                 ///< `is_gone`, for all threads
-  bool is_broken = false;
 
-  [[nodiscard]] const ClientFile& words() const noexcept {
-    return *file.region().at<const ClientFile>(0);
-  }
-  [[nodiscard]] const std::atomic<std::uint64_t>* their_words(std::uint64_t offset) const noexcept {
-    return reinterpret_cast<const std::atomic<std::uint64_t>*>(theirs + offset);
-  }
   [[nodiscard]] const std::atomic<std::uint64_t>& wanted(Slot slot) const noexcept {
     return file.region().at<const std::atomic<std::uint64_t>>(ClientFile::kWantedOffset)[slot];
   }
 };
-
-/// Why nothing of `client` is to be read: "<its file> <what>; …".
-[[nodiscard]] Failure broken(const ClientPeer& client, const std::string& what);
 
 }  // namespace sluice

@@ -185,8 +185,6 @@ class ClientPort final : public Port {
     wake();
     owes_wake_ = false;
   }
-  [[nodiscard]] std::atomic<std::uint64_t>* words_of(const ServerPeer& server,
-                                                     std::uint64_t offset) const noexcept;
 
   Errc fail_too_many_requests() noexcept;
 

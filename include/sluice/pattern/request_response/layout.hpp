@@ -106,7 +106,6 @@ struct ClientRow {
   std::uint32_t max_pending;
   std::uint32_t max_borrowed;
 
-  static constexpr std::uint64_t kServerOffset = 0;  ///< its incarnation
   static constexpr std::uint64_t kRequestsOffset = kCacheLineBytes;
   /// Entries of the queue of requests. A slot is in it once at most, so that it is never full.
   [[nodiscard]] constexpr std::uint64_t queue_capacity() const noexcept {
@@ -133,7 +132,6 @@ struct ServerRow {
   std::uint32_t max_pending;
   std::uint32_t depth;
 
-  static constexpr std::uint64_t kClientOffset = 0;  ///< its incarnation
   /// Requests that were taken.
   static constexpr std::uint64_t kHeadOffset = kCacheLineBytes;
   /// Entries of the lane of slot i, …

@@ -4,17 +4,13 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <sluice/core/index.hpp>
-#include <sluice/memory/slot_pool.hpp>
-#include <sluice/pattern/request_response/layout.hpp>
+#include <sluice/pattern/request_response/exchange_peer.hpp>
 #include <sluice/pattern/request_response/request_fate.hpp>
 #include <sluice/queue/spsc_index_queue.hpp>
-#include <sluice/service/peers.hpp>
 #include <sluice/wait/silence.hpp>
-#include <string>
 #include <vector>
 
 namespace sluice {
@@ -41,21 +37,13 @@ struct DeliveredRequest {
 
 /// A server, as a client sees it. Lives until it is gone, there is nothing more to take, and every
 /// response of it was given back.
-struct ServerPeer : Peer {
-  PeerSlots slots;  ///< of responses
-  std::uint64_t incarnation = 0;
-  std::uint64_t row = 0;              ///< offset of its row in the client's file
-  const std::byte* theirs = nullptr;  ///< the client's row in its file; null: not there yet
-  ServerRow shape{};                  ///< of that
+struct ServerPeer : ExchangePeer<ServerFile, ClientFile> {
+  ServerRow shape{};  ///< of `theirs`
   std::optional<SpscIndexQueue::Producer> requests;
   std::vector<SpscIndexQueue::Consumer> lanes;  ///< by slot
   std::vector<DeliveredRequest> deliveries;     ///< by slot
   bool is_leaving = false;                      ///< takes no more requests
-  bool is_broken = false;                       ///< nothing of it is read any more
 
-  [[nodiscard]] const ServerFile& words() const noexcept {
-    return *file.region().at<const ServerFile>(0);
-  }
   /// Whether it gets what is sent now.
   [[nodiscard]] bool is_there() const noexcept { return !is_gone && !is_leaving && !is_broken; }
   /// Whether it has the request, or may have it.
@@ -75,12 +63,6 @@ struct ServerPeer : Peer {
   [[nodiscard]] bool is_empty(Slot slot) const noexcept {
     return theirs == nullptr || lanes[slot].empty();
   }
-  [[nodiscard]] const std::atomic<std::uint64_t>& word(std::uint64_t offset) const noexcept {
-    return *reinterpret_cast<const std::atomic<std::uint64_t>*>(theirs + offset);
-  }
 };
-
-/// Why nothing of `server` is to be read: "<its file> <what>; …".
-[[nodiscard]] Failure broken(const ServerPeer& server, const std::string& what);
 
 }  // namespace sluice

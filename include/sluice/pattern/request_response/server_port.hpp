@@ -150,7 +150,7 @@ class ServerPort final : public ReceivingPort {
       if (const auto slot = client.requests->front()) return take_from(client, *slot, cell);
       if (client.requests->broken()) [[unlikely]]
         give_up(client,
-                broken(client, "has a queue of requests with an entry of an impossible position"));
+                client.broken("has a queue of requests with an entry of an impossible position"));
     }
     if (gone_ != 0) [[unlikely]]
       drop_gone();
@@ -192,7 +192,6 @@ class ServerPort final : public ReceivingPort {
   void depart(ClientPeer& client) noexcept;
   Borrowed give_up(ClientPeer& client, const Failure& failure) noexcept;
   void drop_gone() noexcept;
-  [[nodiscard]] bool is_held(const ClientPeer& client) const noexcept;
 
   void pass(ClientPeer& client, Lane& lane) noexcept;
   bool find_free() noexcept;
@@ -201,8 +200,6 @@ class ServerPort final : public ReceivingPort {
   void reclaim_all(ClientPeer& client) noexcept;
   [[nodiscard]] std::uint64_t slots_needed(bool at_once) const noexcept;
   Result<void> grow_to(std::uint64_t slots);
-  [[nodiscard]] std::atomic<std::uint64_t>& word_of(const ClientPeer& client,
-                                                    std::uint64_t offset) const noexcept;
 
   Errc fail_loan(Errc code) noexcept;
 

@@ -8,7 +8,6 @@
 // `max_loans` slots can never all be in use.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
