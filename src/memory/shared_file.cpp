@@ -85,9 +85,10 @@ Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, F
                                                  .incarnation = random_number(),
                                                  .node = node,
                                                  .pid = static_cast<std::uint32_t>(::getpid()),
-                                                 .reserved = 0,
+                                                 .has_left = 0,
                                                  .reserved_bytes = result.region_.reserved_bytes(),
-                                                 .unused = {}};
+                                                 .announced = 0,
+                                                 .looked = 0};
   return result;
 }
 

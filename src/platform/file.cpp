@@ -284,13 +284,12 @@ bool remove_dead_pipe(const Directory& directory, const std::string& name) noexc
 }
 
 bool remove_dead_file(const Directory& directory, const std::string& name,
-                      bool (*may_remove)(const Directory&, const std::string&)) {
+                      const std::function<bool(const File&)>& may_remove) {
   auto file = open_file(directory, name, true);
   if (!file || is_locked(*file)) return false;
   const auto locked = try_lock(*file, LockKind::exclusive);
   return locked && *locked && leads_to(directory, name, *file) &&
-         (may_remove == nullptr || may_remove(directory, name)) &&
-         ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
+         (!may_remove || may_remove(*file)) && ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
 }
 
 void remove_abandoned(const Directory& directory) {

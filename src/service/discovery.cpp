@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <sluice/platform/lock.hpp>
+#include <sluice/service/departure.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/port_kind.hpp>
 #include <sluice/service/service.hpp>
@@ -8,6 +9,14 @@
 
 namespace sluice {
 namespace {
+
+/// Whether the owner of `file`, who does not live, has left in good order: since the file was
+/// opened, or before, and it is there for what its owner had sent.
+bool has_left(const Directory& directory, const std::string& name, const SharedFile& file) {
+  // acquire: pairs with the release in `PortFile::leave`.
+  return !leads_to(directory, name, file.file()) ||
+         word_of(file, &FileHeader::has_left).load(std::memory_order_acquire) != 0;
+}
 
 std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeInfo>& nodes) {
   std::vector<PortInfo> ports;
@@ -19,7 +28,7 @@ std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeI
     const auto file = SharedFile::open(service, name, port->kind.file, sizeof(FileHeader));
     if (!file) continue;
     const bool alive = is_locked(file->file());
-    if (!alive && !leads_to(service, name, file->file())) continue;  // it has left since
+    if (!alive && has_left(service, name, *file)) continue;
     const FileHeader header = file->header();
     const auto node = std::ranges::find(nodes, header.node, &NodeInfo::id);
     ports.push_back({.kind = std::string(port->kind.name),
@@ -75,7 +84,7 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
     const auto file = SharedFile::open(*directory, name, FileKind::node, sizeof(NodeFile));
     if (!file) continue;
     const bool alive = is_locked(file->file());
-    if (!alive && !leads_to(*directory, name, file->file())) continue;  // it has left since
+    if (!alive && has_left(*directory, name, *file)) continue;
     const auto& words = *file->region().at<NodeFile>(0);
     const std::uint64_t name_bytes = words.name_bytes;
     const std::uint64_t executable_bytes = words.executable_bytes;

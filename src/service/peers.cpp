@@ -16,15 +16,15 @@ Result<std::vector<Seat>> PeersBase::begin_look() {
   failure_ = {};
   // Before the look: a change during it is looked at again.
   generation_ = service_.board().generation_now();
-  // Who is not met again in this look is forgotten: its inode's number may be another file's by the
-  // next.
-  refused_before_ = std::exchange(refused_, {});
   const auto names = list(service_.directory());
   if (!names) {
     failure_ = names.failure();
     is_blind_ = true;
     return failure_;
   }
+  // Who is not met again in this look is forgotten: its inode's number may be another file's by the
+  // next.
+  refused_before_ = std::exchange(refused_, {});
   std::vector<Seat> seats;
   for (const std::string& name : *names) {
     if (const auto seat = seat_in(name, files_.kind)) seats.push_back(*seat);
@@ -32,11 +32,29 @@ Result<std::vector<Seat>> PeersBase::begin_look() {
   return seats;
 }
 
-Result<LivingPort> PeersBase::open(Seat seat) {
-  auto living = open_living(service_.directory(), service_.board(), file_name_of(files_.kind, seat),
-                            files_.access == Region::Access::read_write);
-  if (!living) note(seat, 0, living.failure());
-  return living;
+Result<OpenedPort> PeersBase::open(Seat seat) {
+  // In its first look it meets those who are there.
+  const bool meets_gone = own_ != nullptr && own_->looked() != 0;
+  auto opened = open_living(service_.directory(), service_.board(), file_name_of(files_.kind, seat),
+                            files_.access == Region::Access::read_write,
+                            meets_gone ? own_->looked() : UINT64_MAX);
+  if (!opened) note(seat, 0, opened.failure());
+  return opened;
+}
+
+void PeersBase::note_gone(Seat seat, std::uint64_t inode) {
+  refused_.push_back({seat, inode});
+  met_when_gone_.push_back(seat);
+}
+
+void PeersBase::conclude_look() noexcept {
+  if (is_blind_ || own_ == nullptr) return;
+  own_->note_look(generation_);
+  bool has_reaped = false;
+  for (const Seat seat : std::exchange(met_when_gone_, {})) {
+    has_reaped |= reap_port(service_.directory(), file_name_of(files_.kind, seat));
+  }
+  if (has_reaped) announce_newcomers();
 }
 
 bool PeersBase::was_refused(Seat seat, std::uint64_t inode) {
@@ -46,13 +64,13 @@ bool PeersBase::was_refused(Seat seat, std::uint64_t inode) {
   return true;
 }
 
-Result<void> PeersBase::map(Seat seat, LivingPort living, Peer& peer) {
+Result<void> PeersBase::map(Seat seat, OpenedPort opened_file, Peer& peer) {
   std::string path = service_.directory().path_of(file_name_of(files_.kind, seat));
-  auto opened = SharedFile::adopt(std::move(living.file), std::move(path), files_.kind.file,
+  auto opened = SharedFile::adopt(std::move(opened_file.file), std::move(path), files_.kind.file,
                                   files_.least_bytes, files_.access);
   if (!opened) return opened.failure();
   peer.file = std::move(*opened);
-  peer.inode = living.inode;
+  peer.inode = opened_file.inode;
   peer.seat = seat;
   peer.kind = &files_.kind;
   peer.is_seen = true;

@@ -3,6 +3,7 @@
 
 #include <sluice/core/format.hpp>
 #include <sluice/platform/lock.hpp>
+#include <sluice/service/departure.hpp>
 #include <sluice/service/port_file.hpp>
 
 namespace sluice {
@@ -27,7 +28,11 @@ Result<void> PortFile::join() {
     if (!linked) return linked;
     seat_ = seat;
     name_ = std::move(name);
-    service_->board().announce_change(service_->directory());
+    const std::uint64_t before = service_->board().announce_change(service_->directory());
+    store_announced(word_of(file_, &FileHeader::announced), before);
+    if (kind_->receivers != nullptr && seat >= kMaxDeparted) {
+      limit_departed(service_->directory(), *kind_);
+    }
     return {};
   }
   return Failure{Errc::too_many_ports, format("all {} {} seats in {} are taken", kMaxSeats,
@@ -36,13 +41,26 @@ Result<void> PortFile::join() {
 
 void PortFile::leave(bool is_needed) noexcept {
   if (!has_joined()) return;
-  if (!is_needed) ::unlinkat(service_->directory().fd(), name_.c_str(), 0);
+  const Directory& directory = service_->directory();
+  // relaxed: this port's own.
+  const auto announced = word_of(file_, &FileHeader::announced).load(std::memory_order_relaxed);
+  const bool is_kept = is_needed || is_awaited(directory, *kind_, announced);
+  // release: pairs with the acquire of who finds the file without its lock.
+  word_of(file_, &FileHeader::has_left).store(1, std::memory_order_release);
+  if (!is_kept) ::unlinkat(directory.fd(), name_.c_str(), 0);
   name_.clear();
   // Before the announcement: whoever looks because of it finds nobody alive here. The mapping alone
   // would keep the lock.
   unlock(file_.file());
   file_.close_descriptor();
-  service_->board().announce_change(service_->directory());
+  service_->board().announce_change(directory);
+  if (is_kept && !is_needed) limit_departed(directory, *kind_);
+  if (looked_ != 0) reap_senders_to(directory, *kind_);
+}
+
+void PortFile::note_look(std::uint64_t generation) noexcept {
+  looked_ = generation;
+  store_looked(word_of(file_, &FileHeader::looked), generation);
 }
 
 bool PortFile::has_its_name() const noexcept {

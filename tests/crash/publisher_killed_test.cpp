@@ -10,6 +10,7 @@
 #include <crash/survivors.hpp>
 #include <memory>
 #include <optional>
+#include <sluice/service/departure.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <vector>
@@ -241,6 +242,56 @@ TEST_P(PublisherKilled, WhileItIsDestroyed) {
                 },
             .meanwhile = [this] { hold_one(); }});
   EXPECT_GE(points, at_writes() ? 1U : 10U);
+}
+
+// The survivor was there, and has not looked since.
+TEST_P(PublisherKilled, WhileItLeavesUnheard) {
+  const auto points =
+      kill({.victim =
+                [](const Victim& victim) {
+                  const Node own("victim");
+                  std::optional<Source<LargeFrame>> source(std::in_place, own, kOptions);
+                  Victim::require(source->publish(2));
+                  victim.in_danger([&] { source.reset(); });
+                },
+            .afterwards =
+                [&] {
+                  EXPECT_EQ(survivor->drain(), 2U);
+                  EXPECT_EQ(survivor->port().lost(), 0U);
+                  go_on();
+                }});
+  EXPECT_GE(points, at_writes() ? 2U : 10U);
+}
+
+// It leaves so many others behind that the oldest of them has to go.
+TEST_P(PublisherKilled, WhileItRemovesOneThatNobodyHeard) {
+  if (!at_writes()) GTEST_SKIP() << "each attempt makes many publishers";
+  constexpr PublisherOptions kOne{.depth = 1, .max_loans = 1};
+  std::optional<Subscriber<int>> sleeper(std::in_place, *node, "many");
+  std::uint64_t received = 0;
+  const auto points = kill({.victim =
+                                [&](const Victim& victim) {
+                                  const Node own("victim");
+                                  std::optional<Publisher<int>> publisher;
+                                  for (std::size_t i = 0; i <= kMaxDeparted; ++i) {
+                                    publisher.emplace(own, "many", kOne);
+                                    Victim::require(publisher->publish(1).error() == Errc::ok);
+                                  }
+                                  victim.in_danger([&] { publisher.reset(); });
+                                },
+                            .afterwards =
+                                [&] {
+                                  const std::uint64_t lost = sleeper->lost();
+                                  while (sleeper->receive()) ++received;
+                                  // Counted and not yet removed: counted twice, if at all.
+                                  EXPECT_GE(received + sleeper->lost(), kMaxDeparted + 1);
+                                  EXPECT_LE(sleeper->lost() - lost, 2U);
+                                  received = 0;
+                                  sleeper.emplace(*node, "many");
+                                }});
+  EXPECT_GE(points, 3U);
+  sleeper.reset();
+  go_on();
 }
 
 TEST_P(PublisherKilled, WhileItsNodeIsDestroyed) {

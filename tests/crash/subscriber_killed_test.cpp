@@ -259,6 +259,32 @@ TEST_P(SubscriberKilled, WhileItLosesAPublisher) {
   EXPECT_GE(points, at_writes() ? 1U : 10U);
 }
 
+// The witness was there as well, and is to find it whatever becomes of the victim.
+TEST_P(SubscriberKilled, WhileItFindsWhatAPublisherLeft) {
+  const auto points =
+      kill({.victim =
+                [](const Victim& victim) {
+                  const Node own("victim");
+                  std::optional<Sink<SmallFrame>> sink(std::in_place, own, kOptions);
+                  while (sink->receive()) continue;
+                  victim.in_danger([&] {
+                    Victim::require(sink->drain() == 2 && sink->is_content());
+                    sink.reset();
+                  });
+                },
+            .meanwhile =
+                [&] {
+                  Source<SmallFrame> leaver(*node);
+                  ASSERT_TRUE(leaver.publish(2));
+                },
+            .afterwards =
+                [&] {
+                  EXPECT_EQ(witness->drain(), 2U);
+                  go_on();
+                }});
+  EXPECT_GE(points, at_writes() ? 10U : 20U);
+}
+
 TEST_P(SubscriberKilled, WhileItIsDestroyed) {
   const auto points =
       kill({.victim =

@@ -6,7 +6,7 @@
 //   0             8                12           14           15       16
 //   | magic       | layout_version | byte_order | word_bytes | kind   |
 //   16            24     32    36         40               48         64
-//   | incarnation | node | pid | reserved | reserved_bytes | unused   |
+//   | incarnation | node | pid | has_left | reserved_bytes | announced, looked |
 #pragma once
 
 #include <cstddef>
@@ -34,10 +34,11 @@ enum class FileKind : std::uint8_t {
   work_queue,
 };
 
-/// The first line of every file. Immutable once the file can be seen.
+/// The first line of every file. All but `has_left`, `announced` and `looked` is immutable once the
+/// file can be seen; these three are a port's, see service/departure.hpp.
 struct FileHeader {
   static constexpr std::uint64_t kMagic = 0x0a656369756c731a;  // "\x1asluice\n"
-  static constexpr std::uint32_t kLayoutVersion = 2;
+  static constexpr std::uint32_t kLayoutVersion = 3;
   static constexpr std::uint16_t kByteOrder = 0x0102;
 
   std::uint64_t magic;
@@ -48,9 +49,10 @@ struct FileHeader {
   std::uint64_t incarnation;     ///< random; tells an owner from the next one under the same name
   std::uint64_t node;            ///< id of the owner's node
   std::uint32_t pid;             ///< for people; never a proof of life
-  std::uint32_t reserved;        ///< 0
+  std::uint32_t has_left;        ///< 1: left in good order
   std::uint64_t reserved_bytes;  ///< address space that the file may grow to
-  std::uint64_t unused[2];       ///< 0
+  std::uint64_t announced;       ///< generation of the board that counts its coming; 0: none yet
+  std::uint64_t looked;          ///< generation up to which it has looked for others; 0: not yet
 };
 static_assert(sizeof(FileHeader) == 64 && offsetof(FileHeader, incarnation) == 16 &&
               offsetof(FileHeader, reserved_bytes) == 40);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <sluice/core/result.hpp>
 #include <string>
@@ -138,7 +139,7 @@ bool remove_dead_pipe(const Directory& directory, const std::string& name) noexc
 /// Removes the file `name` if its owner is dead: under its lock, which nobody else holds, and after
 /// `may_remove`, if any, has returned true. Returns whether it did.
 bool remove_dead_file(const Directory& directory, const std::string& name,
-                      bool (*may_remove)(const Directory&, const std::string&) = nullptr);
+                      const std::function<bool(const File&)>& may_remove = {});
 
 /// Removes names that `NewFile` left behind in a process that was killed.
 void remove_abandoned(const Directory& directory);

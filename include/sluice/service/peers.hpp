@@ -12,6 +12,7 @@
 #include <memory>
 #include <sluice/core/index.hpp>
 #include <sluice/memory/shared_file.hpp>
+#include <sluice/service/port_file.hpp>
 #include <sluice/service/port_kind.hpp>
 #include <sluice/service/reaping.hpp>
 #include <sluice/service/service.hpp>
@@ -58,6 +59,10 @@ class PeersBase {
   /// How many are there that are not gone.
   [[nodiscard]] std::uint32_t present() const noexcept { return present_; }
 
+  /// After a look whose newcomers have been started: what this port has looked for by now needs
+  /// not be kept for it any more. System calls where a sender was met that is gone.
+  void conclude_look() noexcept;
+
   /// After a look that met newcomers for which this port has made words: lets them know, and
   /// passes a full fence. What this port announces itself is no news for it.
   void announce_newcomers() noexcept {
@@ -67,16 +72,20 @@ class PeersBase {
   }
 
  protected:
-  PeersBase(Service& service, const PeerFiles& files) : service_(service), files_(files) {}
+  PeersBase(Service& service, const PeerFiles& files, PortFile* own)
+      : service_(service), files_(files), own_(own) {}
 
   /// Begins a look: the seats that are taken. Errors: the directory cannot be read.
   Result<std::vector<Seat>> begin_look();
-  /// Opens a living port's file. not_found: it is gone.
-  Result<LivingPort> open(Seat seat);
+  /// Opens the file of a port that lives, or that came since this port last looked. not_found: any
+  /// other.
+  Result<OpenedPort> open(Seat seat);
+  /// A sender was found that is gone; once is enough.
+  void note_gone(Seat seat, std::uint64_t inode);
   /// Whether the file was no good in an earlier look.
   [[nodiscard]] bool was_refused(Seat seat, std::uint64_t inode);
   /// Maps the file of a newcomer.
-  Result<void> map(Seat seat, LivingPort living, Peer& peer);
+  Result<void> map(Seat seat, OpenedPort opened_file, Peer& peer);
   /// A look goes on after this failure; the first that is to be reported is what it returns.
   void note(Seat seat, std::uint64_t inode, const Failure& failure);
   /// Whether the owner of a known peer's file, as far as its descriptor is open, lives no more.
@@ -97,6 +106,8 @@ class PeersBase {
 
   Service& service_;
   PeerFiles files_;
+  PortFile* own_;
+  std::vector<Seat> met_when_gone_;  // since this port last looked
   std::uint64_t seen_generation_ = 0;
   std::uint64_t generation_ = 0;  // when this look began
   std::uint32_t present_ = 0;
@@ -111,15 +122,18 @@ class PeersBase {
 template <typename P>
 class Peers : public PeersBase {
  public:
-  /// `service` must outlive it.
-  Peers(Service& service, const PeerFiles& files) : PeersBase(service, files) {}
+  /// `service` must outlive it. `own`, if the peers send to this port: its file, which says how far
+  /// it has looked.
+  Peers(Service& service, const PeerFiles& files, PortFile* own = nullptr)
+      : PeersBase(service, files, own) {}
 
   /// Looks at those that are known, then goes through the directory:
   ///   follow(P&, File&)             one that is known, with its file open: it may have grown
   ///   depart(P&)                    one that left or died; it stays here until `drop_if`
   ///   connect(P&) -> Result<void>   a newcomer, its file mapped; it is a peer if that succeeds,
   ///                                 else refused: reported now, and not again
-  /// The dead are reaped. A look that is entered from itself does nothing. System calls.
+  /// A sender that came since the last look and is gone is met all the same: it connects, and
+  /// departs. The dead are reaped. A look that is entered from itself does nothing. System calls.
   /// Errors: the first of what it met; where it is this process's own, see `is_blind`.
   template <typename Connect, typename Follow, typename Depart>
   Result<void> look(Connect&& connect, Follow&& follow, Depart&& depart) {
@@ -138,30 +152,37 @@ class Peers : public PeersBase {
     }
     for (auto& peer : peers_) {
       if (peer->is_gone) continue;
-      auto living = open(peer->seat);
-      peer->is_seen = living && living->inode == peer->inode;
+      auto opened = open(peer->seat);
+      peer->is_seen = opened && !opened->is_gone && opened->inode == peer->inode;
       if (peer->is_seen) {
-        if (auto followed = follow(*peer, living->file); !followed) {
+        if (auto followed = follow(*peer, opened->file); !followed) {
           note(peer->seat, peer->inode, followed.failure());
         }
-      } else if (has_left(*peer, living.error())) {
+      } else if (has_left(*peer, opened.error())) {
         part_with(*peer);
       }
     }
     for (const Seat seat : *seats) {
       if (is_seen(seat)) continue;
-      auto living = open(seat);
-      if (!living || was_refused(seat, living->inode)) continue;
-      const std::uint64_t inode = living->inode;
+      auto opened = open(seat);
+      if (!opened || was_refused(seat, opened->inode)) continue;
+      const std::uint64_t inode = opened->inode;
+      const bool is_gone = opened->is_gone;
+      if (is_gone) {
+        note_gone(seat, inode);
+        if (knows(seat, inode)) continue;
+      }
       auto peer = std::make_unique<P>();
-      auto met = map(seat, std::move(*living), *peer);
+      peer->is_gone = is_gone;
+      auto met = map(seat, std::move(*opened), *peer);
       if (met) met = connect(*peer);
       if (!met) {
         note(seat, inode, met.failure());
         continue;
       }
-      ++present_;
       peers_.push_back(std::move(peer));
+      ++present_;
+      if (is_gone) part_with(*peers_.back());
     }
     return end_look();
   }
@@ -195,6 +216,11 @@ class Peers : public PeersBase {
   [[nodiscard]] Iterator end() const noexcept { return {peers_.data() + peers_.size()}; }
 
  private:
+  [[nodiscard]] bool knows(Seat seat, std::uint64_t inode) const noexcept {
+    return std::any_of(peers_.begin(), peers_.end(), [&](const auto& peer) {
+      return peer->seat == seat && peer->inode == inode;
+    });
+  }
   [[nodiscard]] bool is_seen(Seat seat) const noexcept {
     return std::any_of(peers_.begin(), peers_.end(),
                        [&](const auto& peer) { return peer->is_seen && peer->seat == seat; });

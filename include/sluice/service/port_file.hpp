@@ -34,9 +34,14 @@ class PortFile {
   [[nodiscard]] bool has_joined() const noexcept { return !name_.empty(); }
 
   /// Removes the file's name, gives up its lock and announces that. Does nothing before `join`. The
-  /// file stays mapped. The name stays where `is_needed`: the file of a port that is gone, which
-  /// others remove once nobody needs it.
+  /// file stays mapped. The name stays where `is_needed`, or where somebody has still to find what
+  /// the port has sent: others remove it once nobody needs it.
   void leave(bool is_needed = false) noexcept;
+
+  /// After a look that began at `generation`: what had come by then was met.
+  void note_look(std::uint64_t generation) noexcept;
+  /// Up to where it has looked; 0: not yet.
+  [[nodiscard]] std::uint64_t looked() const noexcept { return looked_; }
 
   /// Whether the file's own name still leads to it. System calls.
   [[nodiscard]] bool has_its_name() const noexcept;
@@ -59,6 +64,7 @@ class PortFile {
   std::string name_;  // empty: not joined, or left
   Seat seat_;
   std::uint64_t incarnation_ = 0;
+  std::uint64_t looked_ = 0;
 };
 
 }  // namespace sluice

@@ -24,6 +24,12 @@ struct PortKind {
   /// What others need before the file `name` of a dead port is removed. Called with the file's lock
   /// held, and again if it was cut short. False: the file is still needed. Null: nothing is needed.
   bool (*before_removal)(const Directory& service, const std::string& name) = nullptr;
+  /// Who receives what ports of this kind send, and is to find it after they are gone; see
+  /// departure.hpp. Null: nobody.
+  const PortKind* receivers = nullptr;
+  /// The file `dropped` is removed although somebody waits for it; `next` is the one after it.
+  void (*before_drop)(const Directory& service, const std::string& dropped,
+                      const std::string& next) = nullptr;
 };
 
 /// Every kind that there is. The list stands in src/port_kinds.cpp.

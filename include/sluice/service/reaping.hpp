@@ -9,6 +9,7 @@
 #include <sluice/core/result.hpp>
 #include <sluice/platform/file.hpp>
 #include <sluice/service/board.hpp>
+#include <sluice/service/port_kind.hpp>
 #include <string>
 
 namespace sluice {
@@ -21,16 +22,18 @@ bool reap_port(const Directory& service, const std::string& name);
 /// how many were removed.
 std::uint32_t reap_files(const Directory& directory);
 
-/// A port whose owner lives.
-struct LivingPort {
+struct OpenedPort {
   File file;
   std::uint64_t inode = 0;
+  bool is_gone = false;
 };
 
-/// Opens the file of the port `name`. A dead one's is reaped instead, and the change is announced.
-/// Errors: as `open_file`; not_found where it has left or is dead.
-[[nodiscard]] Result<LivingPort> open_living(const Directory& service, Board& board,
-                                             const std::string& name, bool writable = false);
+/// Opens the file of the port `name`. A dead one's is reaped instead, and the change is announced;
+/// but one that was announced after `looked` is opened all the same. Errors: as `open_file`;
+/// not_found where it has left or is dead.
+[[nodiscard]] Result<OpenedPort> open_living(const Directory& service, Board& board,
+                                             const std::string& name, bool writable = false,
+                                             std::uint64_t looked = UINT64_MAX);
 
 /// Whether a failure to look at a peer is this process's own: no descriptors, no address space. Any
 /// other is the peer's, or the peer is gone, and keeps nobody from going on with others.

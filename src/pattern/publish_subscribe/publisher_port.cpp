@@ -3,6 +3,7 @@
 #include <bit>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/publish_subscribe/publisher_port.hpp>
+#include <sluice/service/departure.hpp>
 
 namespace sluice {
 namespace {
@@ -22,13 +23,30 @@ const char* to_string(std::uint32_t delivery) {
   return delivery == 0 ? "Delivery::latest" : "Delivery::lossless";
 }
 
+/// What the publisher `dropped` had published is lost for those who will find the one after it.
+void count_as_lost(const Directory& service, const std::string& dropped, const std::string& next) {
+  const auto from = SharedFile::open(service, dropped, FileKind::publisher, sizeof(PublisherFile));
+  const auto to = SharedFile::open(service, next, FileKind::publisher, sizeof(PublisherFile),
+                                   Region::Access::read_write);
+  if (!from || !to) return;
+  const auto& words = *from->region().at<PublisherFile>(0);
+  // relaxed, all: both are gone. Killed after this and before `dropped` is removed: counted twice.
+  to->region().at<PublisherFile>(0)->lost_before.fetch_add(
+      words.words.head.load(std::memory_order_relaxed) +
+          words.lost_before.load(std::memory_order_relaxed),
+      std::memory_order_relaxed);
+}
+
 constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
   return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
 }
 
 }  // namespace
 
-const PortKind kPublisherKind{"publisher", FileKind::publisher};
+const PortKind kPublisherKind{.name = "publisher",
+                              .file = FileKind::publisher,
+                              .receivers = &kSubscriberKind,
+                              .before_drop = count_as_lost};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                              const PublisherOptions& options)
@@ -258,9 +276,8 @@ std::uint32_t PublisherPort::subscribers() noexcept {
   if (is_forked()) return 0;
   look();
   return peers_.count_if([](const Subscriber& subscriber) {
-    const auto& file = *subscriber.file.region().at<SubscriberFile>(0);
-    // acquire: pairs with the release after the subscriber's first look.
-    return file.looked.load(std::memory_order_acquire) != 0;
+    // acquire: pairs with the release in `store_looked`.
+    return word_of(subscriber.file, &FileHeader::looked).load(std::memory_order_acquire) != 0;
   });
 }
 

@@ -32,7 +32,7 @@ SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLa
       payload_(payload),
       options_(options),
       keeps_current_(keeps_current),
-      peers_(this->service(), {kPublisherKind, sizeof(PublisherFile)}),
+      peers_(this->service(), {kPublisherKind, sizeof(PublisherFile)}, &file_),
       claimed_of_(options.max_borrowed) {}
 
 Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDescription& service,
@@ -83,9 +83,7 @@ void SubscriberPort::look_at_publishers() noexcept {
       if (publisher.is_new) start(publisher);
     }
   }
-  has_looked_ = true;
-  // release: pairs with the acquire in `PublisherPort::subscribers`; the cursors come first.
-  file_.words<SubscriberFile>().looked.store(1, std::memory_order_release);
+  peers_.conclude_look();
   if (gone_ != 0) drop_drained();
 }
 
@@ -123,14 +121,17 @@ void SubscriberPort::start(Publisher& publisher) noexcept {
   publisher.is_new = false;
   const PublisherShape& shape = publisher.shape;
   const Region& region = publisher.file.region();
-  const BroadcastHead& head = region.at<PublisherFile>(0)->words;
+  const PublisherFile& words = *region.at<PublisherFile>(0);
+  const BroadcastHead& head = words.words;
+  // relaxed: counted before the names of those that were lost were removed.
+  if (publisher.is_gone) lost_before_ += words.lost_before.load(std::memory_order_relaxed);
   // acquire: pairs with the release in `BroadcastWriter::publish`.
   const std::uint64_t published = head.head.load(std::memory_order_acquire);
   const std::uint64_t history =
       keeps_current_ ? 1
                      : std::min({options_.history, shape.history, options_.depth, shape.capacity});
   // A publisher that came after this subscriber is read from its first sample on.
-  const std::uint64_t cursor = has_looked_ ? 0 : published - std::min(published, history);
+  const std::uint64_t cursor = file_.looked() != 0 ? 0 : published - std::min(published, history);
   publisher.reader =
       BroadcastReader({.head = &head,
                        .ring = region.at<const std::atomic<std::uint64_t>>(shape.ring_offset),

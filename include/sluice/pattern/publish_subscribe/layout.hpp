@@ -44,7 +44,9 @@ struct PublisherShape {
 struct PublisherFile {
   FileHeader header;
   FixedWords<PublisherShape> shape;
-  std::uint64_t unused[4];
+  /// Samples of earlier publishers that were removed before all had found them.
+  std::atomic<std::uint64_t> lost_before;
+  std::uint64_t unused[3];
   BroadcastHead words;
   SlotTable slots;  ///< ordered by `words.slots`
 };
@@ -65,14 +67,11 @@ struct SubscriberFile {
   FixedWords<SubscriberShape> shape;
   std::uint64_t unused[5];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows;  ///< rows that exist; only grows
-  /// 1 after the first look for publishers: those that come from then on are read from their first
-  /// sample on.
-  std::atomic<std::uint64_t> looked;
 
   static constexpr std::uint64_t kRowsOffset = 192;
 };
 static_assert(offsetof(SubscriberFile, shape) == 64 && sizeof(SubscriberShape) == 24 &&
-              offsetof(SubscriberFile, rows) == 128 && offsetof(SubscriberFile, looked) == 136 &&
+              offsetof(SubscriberFile, rows) == 128 &&
               sizeof(SubscriberFile) == SubscriberFile::kRowsOffset);
 
 extern const PortKind kPublisherKind;

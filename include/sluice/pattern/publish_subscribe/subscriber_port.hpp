@@ -154,8 +154,7 @@ class SubscriberPort final : public ReceivingPort {
   std::size_t turn_ = 0;
   std::uint32_t gone_ = 0;         // publishers that left or died
   std::uint64_t lost_before_ = 0;  // of publishers that are no more
-  bool has_looked_ = false;
-  Failure pending_failure_;  // found by a look or a take, and not reported yet
+  Failure pending_failure_;        // found by a look or a take, and not reported yet
 };
 
 }  // namespace sluice

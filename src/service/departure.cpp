@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <algorithm>
+#include <sluice/platform/lock.hpp>
+#include <sluice/service/departure.hpp>
+#include <sluice/service/reaping.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+/// A sender that is gone, and whose file is there.
+struct Departed {
+  std::string name;
+  File file;
+  std::uint64_t announced;
+  std::uint64_t bytes;
+};
+
+/// Those of `kind`, the one that came first before the others.
+std::vector<Departed> departed(const Directory& service, const PortKind& kind) {
+  std::vector<Departed> found;
+  const auto names = list(service);
+  if (!names) return found;
+  for (const std::string& name : *names) {
+    if (!seat_in(name, kind)) continue;
+    auto file = open_file(service, name, true);
+    if (!file || is_locked(*file)) continue;
+    const auto status = status_of(*file, name);
+    if (!status) continue;
+    const std::uint64_t announced = header_of_gone(*file, kind).announced;
+    found.push_back({name, std::move(*file), announced, status->bytes});
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Departed& a, const Departed& b) { return a.announced < b.announced; });
+  return found;
+}
+
+}  // namespace
+
+FileHeader header_of_gone(const File& file, const PortKind& kind) {
+  // Nobody writes it any more.
+  FileHeader header{};
+  const bool is_good = ::pread(file.fd(), &header, sizeof header, 0) == sizeof header &&
+                       header.magic == FileHeader::kMagic && header.kind == kind.file &&
+                       header.layout_version == FileHeader::kLayoutVersion;
+  return is_good ? header : FileHeader{};
+}
+
+bool is_awaited(const Directory& service, const PortKind& kind, std::uint64_t announced) {
+  if (kind.receivers == nullptr) return false;
+  const auto names = list(service);
+  if (!names) return true;  // perhaps
+  return std::any_of(names->begin(), names->end(), [&](const std::string& name) {
+    if (!seat_in(name, *kind.receivers)) return false;
+    const auto receiver = SharedFile::open(service, name, kind.receivers->file, sizeof(FileHeader));
+    // What cannot be looked at for want of something of this process's own may be waiting.
+    if (!receiver) return is_own_failure(receiver.error());
+    if (!is_locked(receiver->file())) return false;
+    return is_waiting_for(word_of(*receiver, &FileHeader::looked), announced);
+  });
+}
+
+void reap_senders_to(const Directory& service, const PortKind& kind) {
+  for (const PortKind* senders : port_kinds()) {
+    if (senders->receivers != &kind) continue;
+    for (const Departed& sender : departed(service, *senders)) reap_port(service, sender.name);
+  }
+}
+
+void limit_departed(const Directory& service, const PortKind& kind) {
+  std::vector<Departed> all = departed(service, kind);
+  std::uint64_t bytes = 0;
+  for (const Departed& one : all) bytes += one.bytes;
+  for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+    if (all.size() - i <= kMaxDeparted && bytes <= kMaxDepartedBytes) return;
+    bytes -= all[i].bytes;
+    const auto locked = try_lock(all[i].file, LockKind::exclusive);
+    if (!locked || !*locked || !leads_to(service, all[i].name, all[i].file)) continue;
+    if (kind.before_drop != nullptr) kind.before_drop(service, all[i].name, all[i + 1].name);
+    ::unlinkat(service.fd(), all[i].name.c_str(), 0);
+  }
+}
+
+}  // namespace sluice
