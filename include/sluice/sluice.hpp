@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sluice/core/error.hpp>
+#include <sluice/core/log.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/listener.hpp>
@@ -21,6 +22,7 @@
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/producer.hpp>
 #include <sluice/pattern/work_queue/worker.hpp>
+#include <sluice/platform/descriptor_limit.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/node.hpp>
 #include <sluice/wait/wait_set.hpp>

@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sluice/core/format.hpp>
+#include <sluice/core/log.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/departure.hpp>
 #include <sluice/service/reaping.hpp>
@@ -82,6 +84,10 @@ void limit_departed(const Directory& service, const PortKind& kind) {
     if (!locked || !*locked || !leads_to(service, all[i].name, all[i].file)) continue;
     if (kind.before_drop != nullptr) kind.before_drop(service, all[i].name, all[i + 1].name);
     ::unlinkat(service.fd(), all[i].name.c_str(), 0);
+    log_passed_over({Errc::no_memory,
+                     format("{} was removed before everybody had found it: {} like it and {} bytes "
+                            "are kept at most; look more often for what was sent",
+                            service.path_of(all[i].name), kMaxDeparted, kMaxDepartedBytes)});
   }
 }
 

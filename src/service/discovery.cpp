@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <sluice/core/log.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/departure.hpp>
 #include <sluice/service/discovery.hpp>
@@ -9,6 +10,14 @@
 
 namespace sluice {
 namespace {
+
+/// Whether there is nothing to be shown, because that cannot be read. Where it is gone by now, that
+/// is not worth a word.
+template <typename T>
+bool is_passed_over(const Result<T>& found) {
+  if (!found && found.error() != Errc::not_found) log_passed_over(found.failure());
+  return !found;
+}
 
 /// Whether the owner of `file`, who does not live, has left in good order: since the file was
 /// opened, or before, and it is there for what its owner had sent.
@@ -26,7 +35,7 @@ std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeI
     const auto port = port_of(name);
     if (!port) continue;
     const auto file = SharedFile::open(service, name, port->kind.file, sizeof(FileHeader));
-    if (!file) continue;
+    if (is_passed_over(file)) continue;
     const bool alive = is_locked(file->file());
     if (!alive && has_left(service, name, *file)) continue;
     const FileHeader header = file->header();
@@ -56,12 +65,12 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
   const std::vector<NodeInfo> known = nodes(*resolved);
   for (const std::string& key : *keys) {
     const auto service = open_directory(*directory, key, owner_below(*resolved));
-    if (!service) continue;
+    if (is_passed_over(service)) continue;
     const auto file =
         SharedFile::open(*service, kServiceFile, FileKind::service, sizeof(ServiceFile));
-    if (!file) continue;
+    if (is_passed_over(file)) continue;
     auto description = describe(*file);
-    if (!description) continue;
+    if (is_passed_over(description)) continue;
     found.push_back({.name = std::move(description->name),
                      .pattern = std::string(to_string(description->pattern)),
                      .schema = std::move(description->schema),
@@ -82,7 +91,7 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
   if (!names) return found;
   for (const std::string& name : *names) {
     const auto file = SharedFile::open(*directory, name, FileKind::node, sizeof(NodeFile));
-    if (!file) continue;
+    if (is_passed_over(file)) continue;
     const bool alive = is_locked(file->file());
     if (!alive && has_left(*directory, name, *file)) continue;
     const auto& words = *file->region().at<NodeFile>(0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sluice/core/format.hpp>
+#include <sluice/core/log.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/peers.hpp>
 
@@ -84,6 +85,7 @@ void PeersBase::note(Seat seat, std::uint64_t inode, const Failure& failure) {
   const Refused file{seat, inode};
   const bool is_known = std::count(refused_before_.begin(), refused_before_.end(), file) != 0;
   if (!is_own) refused_.push_back(file);
+  if (!is_own && !is_known) log_passed_over(failure);
   if (!is_known && (failure_.code == Errc::ok || is_own)) failure_ = failure;
 }
 

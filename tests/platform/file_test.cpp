@@ -174,5 +174,19 @@ TEST(Process, WhereRandomNumbersAreForbiddenPortsStillDiffer) {
   EXPECT_EQ(child.wait(), 0);
 }
 
+TEST(DescriptorLimit, TheSoftOneIsRaisedToTheHardOne) {
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const struct rlimit low { .rlim_cur = 64, .rlim_max = before.rlim_max };
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const auto raised = raise_descriptor_limit();
+  struct rlimit after {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(raised);
+  EXPECT_EQ(*raised, before.rlim_max);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+}
+
 }  // namespace
 }  // namespace sluice
