@@ -22,6 +22,7 @@
 #include <iterator>
 #include <memory>
 #include <random>
+#include <sluice/core/format.hpp>
 #include <sluice/memory/shared_file.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
@@ -165,17 +166,18 @@ TEST(Refusal, AFileOfAnotherLayoutVersion) {
   Publisher<int> publisher(node, "numbers");
   for (const char* name : {"/service", "/board", "/publisher.0"}) {
     const std::string path = path_of(root, name);
-    const std::string good = read_file(path);
-    std::string other = good;
-    other[offsetof(FileHeader, layout_version)] = 3;
-    {
+    const auto write_version = [&](std::uint32_t version) {
       std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-      file.seekp(offsetof(FileHeader, layout_version)) << '\3';
-    }
-    EXPECT_TRUE(says(Subscriber<int>::create(node, "numbers").failure(), Errc::version_mismatch,
-                     {"service 'numbers'", name, "layout 3", "reads 2"}));
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(offsetof(FileHeader, layout_version)) << '\2';
+      file.seekp(offsetof(FileHeader, layout_version)).put(static_cast<char>(version));
+    };
+    write_version(FileHeader::kLayoutVersion + 1);
+    const auto refused = Subscriber<int>::create(node, "numbers");
+    write_version(FileHeader::kLayoutVersion);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_TRUE(
+        says(refused.failure(), Errc::version_mismatch,
+             {"service 'numbers'", name, format("layout {}", FileHeader::kLayoutVersion + 1),
+              format("reads {}", FileHeader::kLayoutVersion)}));
   }
   Subscriber<int> subscriber(node, "numbers");
   ASSERT_TRUE(publisher.publish(1));

@@ -32,6 +32,8 @@ class ListenerPort final : public ReceivingPort {
       fail_forked();
       return {};
     }
+    if (has_failure_of_fd_) [[unlikely]]
+      forget_failure_of_fd();
     EventSet events = take();
     if (events.empty() && settle_descriptor()) [[unlikely]]
       events = take();
@@ -49,7 +51,7 @@ class ListenerPort final : public ReceivingPort {
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd() noexcept {
     const int fd = descriptor_of(*this);
-    if (fd < 0) seen_generation_ = 0;  // the next call looks, and says whether that fails
+    if (fd < 0) has_failure_of_fd_ = true;
     return fd;
   }
 
@@ -62,6 +64,11 @@ class ListenerPort final : public ReceivingPort {
     return EventSet(mailbox().take());
   }
 
+  /// That is no failure of the call under way.
+  void forget_failure_of_fd() noexcept {
+    has_failure_of_fd_ = false;
+    note({});
+  }
   void follow_changes() noexcept {
     if (board().generation_now() != seen_generation_) [[unlikely]]
       look();
@@ -73,6 +80,7 @@ class ListenerPort final : public ReceivingPort {
   Result<void> look_at_notifiers();
   void report_death(const std::string& name, std::vector<std::uint64_t>& reported);
 
+  bool has_failure_of_fd_ = false;
   std::uint64_t seen_generation_ = 0;
   Deadline next_look_{std::chrono::nanoseconds{0}};
   std::uint32_t notifiers_ = 0;               // of the last look
