@@ -4,12 +4,21 @@
 
 namespace sluice {
 
+Port::Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles)
+    : kind_(kind),
+      fork_generation_(service->was_joined() ? fork_generation() : kNeverOpen),
+      service_(std::move(service)),
+      cells_(handles) {
+  if (was_never_open()) failure_ = {Errc::closed, format("this {} was moved from", kind.name)};
+}
+
 Errc Port::fail(Errc code, std::string_view why) noexcept {
   failure_ = in_service(service_->name(), {code, std::string(why)});
   return code;
 }
 
 Errc Port::fail_forked() noexcept {
+  if (was_never_open()) return Errc::closed;
   failure_ = {
       Errc::forked,
       format("this {} belongs to the parent process; make one of the child's own", kind_.name)};

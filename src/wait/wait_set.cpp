@@ -104,6 +104,9 @@ Result<std::uint64_t> WaitSet::State::add(std::unique_ptr<Entry> entry) {
                                               : "an interval must be longer than 0"};
   }
   if (auto checked = check_process(); !checked) return checked.failure();
+  if (added.waitable != nullptr && added.waitable->refusal() != nullptr) {
+    return *added.waitable->refusal();
+  }
   added.number = ++last_number;
   added.due = later(Clock::now(), added.period);
   if (added.kind == Kind::descriptor) {

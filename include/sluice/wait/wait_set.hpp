@@ -57,7 +57,8 @@ class WaitSet {
   /// Calls `callback` in each round in which there is something to take from `port`. It should take
   /// all there is, or at least one: what is left there makes it be called again at once. A port
   /// that is destroyed is detached; it may be moved.
-  /// Errors: forked; where pipes are needed (see docs/waiting.md) no_memory, no_permission, system.
+  /// Errors: forked; closed (the port was moved from); where pipes are needed (see docs/waiting.md)
+  /// no_memory, no_permission, system.
   template <WaitablePort Port>
   Attachment attach(Port& port, Callback callback) noexcept {  // NOLINT: it is moved
     return attach_waitable(port.waitable(), {}, std::move(callback));

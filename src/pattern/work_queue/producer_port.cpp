@@ -64,8 +64,7 @@ Result<ProducerPort*> ProducerPort::create(const Node& node, const ServiceDescri
   if (!joined) return joined.failure();
   auto queue = open_queue(**joined, options);
   if (!queue) return in_service(service.name, queue.failure());
-  std::unique_ptr<ProducerPort> port(
-      new ProducerPort(std::move(*joined), std::move(*queue), options));
+  auto port = std::make_unique<ProducerPort>(std::move(*joined), std::move(*queue), options);
   if (auto opened = port->open(payload); !opened) return in_service(service.name, opened.failure());
   return port.release();
 }

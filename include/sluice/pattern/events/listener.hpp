@@ -28,26 +28,19 @@ class Listener : public WaitablePortOwner<ListenerPort> {
 
   /// The events since the last look; does not block. Wait-free; system calls only when ports have
   /// come or gone. Does not look for notifiers that died: `wait` and `notifiers` do.
-  EventSet receive() noexcept { return port_ == nullptr ? EventSet() : port_->receive(); }
+  EventSet receive() noexcept { return port_->receive(); }
 
   /// The same, but sleeps until there are some, at most `timeout`; then the set is empty. Looks
   /// every 100 ms whether notifiers have died.
-  EventSet wait(std::chrono::nanoseconds timeout) noexcept {
-    return port_ == nullptr ? EventSet() : port_->wait(timeout);
-  }
+  EventSet wait(std::chrono::nanoseconds timeout) noexcept { return port_->wait(timeout); }
 
   /// Notifiers of the service now; one whose `on_leave` or `on_death` has just come may still be
   /// counted. System calls.
-  [[nodiscard]] std::uint32_t notifiers() noexcept {
-    return port_ == nullptr ? 0 : port_->notifiers();
-  }
+  [[nodiscard]] std::uint32_t notifiers() noexcept { return port_->notifiers(); }
 
   /// Why the last call may have seen less than there is: forked, closed (moved from), system and
   /// others (it could not look which notifiers are there; it is tried again). `ok`: it has not.
-  [[nodiscard]] const Failure& last_failure() const noexcept {
-    static const Failure moved_from{Errc::closed, "this listener was moved from"};
-    return port_ == nullptr ? moved_from : port_->last_failure();
-  }
+  using WaitablePortOwner::last_failure;
 
  private:
   using WaitablePortOwner::WaitablePortOwner;

@@ -49,7 +49,7 @@ class ListenerPort final : public ReceivingPort {
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd() noexcept {
     const int fd = descriptor_of(*this);
-    if (fd < 0) seen_generation_ = 0;  // the next call looks, and says whether that fails
+    if (fd < 0 && !is_forked()) seen_generation_ = 0;  // the next call says whether a look fails
     return fd;
   }
 

@@ -29,6 +29,9 @@ class ProducerPort final : public Port {
                                                     const ServiceDescription& service,
                                                     const PayloadLayout& payload,
                                                     const ProducerOptions& options);
+  /// For `create`, both.
+  ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
+  Result<void> open(const PayloadLayout& payload);
 
   /// System calls only when there were never so many slots in use.
   [[nodiscard]] Loaned loan() noexcept {
@@ -91,9 +94,6 @@ class ProducerPort final : public Port {
     Slot slot;
   };
 
-  ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
-
-  Result<void> open(const PayloadLayout& payload);
   /// The file goes now if none of its jobs is in the queue; else when they are done.
   void before_end() noexcept override { file_.leave(queue_->has_jobs_of(file_.seat())); }
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
