@@ -7,6 +7,7 @@
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/listener_port.hpp>
 #include <sluice/pattern/port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -32,7 +33,10 @@ class Listener : public WaitablePortOwner<ListenerPort> {
 
   /// The same, but sleeps until there are some, at most `timeout`; then the set is empty. Looks
   /// every 100 ms whether notifiers have died.
-  EventSet wait(std::chrono::nanoseconds timeout) noexcept { return port_->wait(timeout); }
+  template <typename Rep, typename Period>
+  EventSet wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return port_->wait(to_timeout(timeout));
+  }
 
   /// Notifiers of the service now; one whose `on_leave` or `on_death` has just come may still be
   /// counted. System calls.

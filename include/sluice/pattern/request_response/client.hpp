@@ -73,7 +73,9 @@ class Client : public PortOwner<ClientPort> {
   /// server, at most `timeout`; for a server to come, too. Errors: timed_out, peer_died, unanswered
   /// (every server ended the request without a response), and those of `loan` and
   /// `Pending::receive`.
-  [[nodiscard]] Sample<R> call(Original<Q> value, std::chrono::nanoseconds timeout) noexcept {
+  template <typename Rep, typename Period>
+  [[nodiscard]] Sample<R> call(Original<Q> value,
+                               std::chrono::duration<Rep, Period> timeout) noexcept {
     Pending<R> pending = send(value);
     Sample<R> response = pending.wait(timeout);
     if (response || response.error() != Errc::ok) return response;

@@ -8,6 +8,7 @@
 #include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -43,8 +44,9 @@ class Server : public WaitablePortOwner<ServerPort> {
   [[nodiscard]] Request<Q, R> receive() noexcept { return Request<Q, R>(port_, port_->receive()); }
 
   /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out.
-  [[nodiscard]] Request<Q, R> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Request<Q, R>(port_, port_->wait(timeout));
+  template <typename Rep, typename Period>
+  [[nodiscard]] Request<Q, R> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Request<Q, R>(port_, port_->wait(to_timeout(timeout)));
   }
 
   /// Clients of the service that this server is connected with now. System calls.

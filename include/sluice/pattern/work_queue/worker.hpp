@@ -8,6 +8,7 @@
 #include <sluice/pattern/work_queue/job.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/worker_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -37,8 +38,9 @@ class Worker : public WaitablePortOwner<WorkerPort> {
   [[nodiscard]] Job<T> receive() noexcept { return Job<T>(port_, port_->receive()); }
 
   /// The same, but sleeps until there is one, at most `timeout`.
-  [[nodiscard]] Job<T> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Job<T>(port_, port_->wait(timeout));
+  template <typename Rep, typename Period>
+  [[nodiscard]] Job<T> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Job<T>(port_, port_->wait(to_timeout(timeout)));
   }
 
   /// Producers of the service now. System calls.
