@@ -37,6 +37,28 @@ void Port::note(const Failure& failure) noexcept {
   }
 }
 
+Result<void> Port::wait_for_peers(const char* peers, std::uint32_t least,
+                                  std::chrono::nanoseconds timeout,
+                                  const std::function<std::uint32_t()>& present) noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return last_failure();
+  }
+  const Deadline deadline(timeout);
+  std::uint32_t there = 0;
+  const auto are_there = [&] { return (there = present()) >= least; };
+  while (!are_there()) {
+    const auto left = deadline.left();
+    if (left.count() == 0) {
+      fail(Errc::timed_out, format("after {} ms there are {} {}, {} are waited for", to_ms(timeout),
+                                   there, peers, least));
+      return last_failure();
+    }
+    (void)sleep_unless(are_there, left);
+  }
+  return {};
+}
+
 int Port::descriptor_of(Waitable& waitable) noexcept {
   if (is_forked()) {
     fail_forked();

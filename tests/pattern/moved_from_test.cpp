@@ -75,6 +75,7 @@ TEST_F(MovedFrom, APublisherIsClosed) {
                  {"loan with arguments", [&] { return gone.loan(1).error(); }},
                  {"loan_for", [&] { return gone.loan_for(1h).error(); }},
                  {"publish", [&] { return error_of(gone.publish(Value{1})); }},
+                 {"wait_for_subscribers", [&] { return gone.wait_for_subscribers(1, 1h).error(); }},
                  {"subscribers", [&] { return error_of(gone, gone.subscribers() == 0); }},
                  {"id", [&] { return error_of(gone, gone.id() == 0); }}});
   EXPECT_TRUE(port.publish(Value{1}));
@@ -94,13 +95,15 @@ TEST_F(MovedFrom, ASubscriberIsClosed) {
   publisher.publish(Value{1});
   Subscriber<Value> gone{node, "values"};
   Subscriber<Value> port = std::move(gone);
-  expect_closed(gone, "subscriber",
-                both({{"receive", [&] { return gone.receive().error(); }},
-                      {"latest", [&] { return gone.latest().error(); }},
-                      {"wait", [&] { return gone.wait(1h).error(); }},
-                      {"lost", [&] { return error_of(gone, gone.lost() == 0); }},
-                      {"publishers", [&] { return error_of(gone, gone.publishers() == 0); }}},
-                     calls_of_wait_sets(gone)));
+  expect_closed(
+      gone, "subscriber",
+      both({{"receive", [&] { return gone.receive().error(); }},
+            {"latest", [&] { return gone.latest().error(); }},
+            {"wait", [&] { return gone.wait(1h).error(); }},
+            {"lost", [&] { return error_of(gone, gone.lost() == 0); }},
+            {"wait_for_publishers", [&] { return gone.wait_for_publishers(1, 1h).error(); }},
+            {"publishers", [&] { return error_of(gone, gone.publishers() == 0); }}},
+           calls_of_wait_sets(gone)));
   EXPECT_TRUE(port.receive());
 }
 
@@ -112,12 +115,14 @@ TEST_F(MovedFrom, AWriterAndAReaderAreClosed) {
   expect_closed(writer, "publisher",
                 {{"loan", [&] { return writer.loan().error(); }},
                  {"write", [&] { return error_of(writer.write(Value{1})); }},
+                 {"wait_for_readers", [&] { return writer.wait_for_readers(1, 1h).error(); }},
                  {"readers", [&] { return error_of(writer, writer.readers() == 0); }},
                  {"id", [&] { return error_of(writer, writer.id() == 0); }}});
   expect_closed(reader, "subscriber",
                 both({{"read", [&] { return reader.read().error(); }},
                       {"wait", [&] { return reader.wait(1h).error(); }},
                       {"updated", [&] { return error_of(reader, !reader.updated()); }},
+                      {"wait_for_writers", [&] { return reader.wait_for_writers(1, 1h).error(); }},
                       {"writers", [&] { return error_of(reader, reader.writers() == 0); }}},
                      calls_of_wait_sets(reader)));
 }
@@ -130,6 +135,7 @@ TEST_F(MovedFrom, AClientIsClosed) {
                  {"send", [&] { return gone.send(Value{1}).error(); }},
                  {"send, and wait", [&] { return gone.send(Value{1}).wait(1h).error(); }},
                  {"call", [&] { return gone.call(Value{1}, 1h).error(); }},
+                 {"wait_for_servers", [&] { return gone.wait_for_servers(1, 1h).error(); }},
                  {"servers", [&] { return error_of(gone, gone.servers() == 0); }}});
   Client<char[], char[]> slices{node, "requests/slices"};
   Client<char[], char[]> other = std::move(slices);
@@ -143,6 +149,7 @@ TEST_F(MovedFrom, AServerIsClosed) {
   expect_closed(gone, "server",
                 both({{"receive", [&] { return gone.receive().error(); }},
                       {"wait", [&] { return gone.wait(1h).error(); }},
+                      {"wait_for_clients", [&] { return gone.wait_for_clients(1, 1h).error(); }},
                       {"clients", [&] { return error_of(gone, gone.clients() == 0); }},
                       {"id", [&] { return error_of(gone, gone.id() == 0); }}},
                      calls_of_wait_sets(gone)));
@@ -155,13 +162,16 @@ TEST_F(MovedFrom, ANotifierAndAListenerAreClosed) {
   Listener other_listener = std::move(listener);
   expect_closed(notifier, "notifier",
                 {{"notify", [&] { return error_of(notifier, notifier.notify(EventId{1}) == 0); }},
+                 {"wait_for_listeners", [&] { return notifier.wait_for_listeners(1, 1h).error(); }},
                  {"listeners", [&] { return error_of(notifier, notifier.listeners() == 0); }},
                  {"id", [&] { return error_of(notifier, notifier.id() == 0); }}});
-  expect_closed(listener, "listener",
-                both({{"receive", [&] { return error_of(listener, listener.receive().empty()); }},
-                      {"wait", [&] { return error_of(listener, listener.wait(1h).empty()); }},
-                      {"notifiers", [&] { return error_of(listener, listener.notifiers() == 0); }}},
-                     calls_of_wait_sets(listener)));
+  expect_closed(
+      listener, "listener",
+      both({{"receive", [&] { return error_of(listener, listener.receive().empty()); }},
+            {"wait", [&] { return error_of(listener, listener.wait(1h).empty()); }},
+            {"wait_for_notifiers", [&] { return listener.wait_for_notifiers(1, 1h).error(); }},
+            {"notifiers", [&] { return error_of(listener, listener.notifiers() == 0); }}},
+           calls_of_wait_sets(listener)));
   EXPECT_EQ(other_notifier.notify(EventId{1}), 1U);
 }
 
@@ -177,12 +187,15 @@ TEST_F(MovedFrom, AProducerAndAWorkerAreClosed) {
        {"push_for", [&] { return producer.push_for(1h, Value{1}).error(); }},
        {"pending", [&] { return error_of(producer, producer.pending() == 0); }},
        {"wait_until_done", [&] { return error_of(producer, !producer.wait_until_done(1h)); }},
+       {"wait_for_workers", [&] { return producer.wait_for_workers(1, 1h).error(); }},
        {"workers", [&] { return error_of(producer, producer.workers() == 0); }}});
-  expect_closed(worker, "worker",
-                both({{"receive", [&] { return worker.receive().error(); }},
-                      {"wait", [&] { return worker.wait(1h).error(); }},
-                      {"producers", [&] { return error_of(worker, worker.producers() == 0); }}},
-                     calls_of_wait_sets(worker)));
+  expect_closed(
+      worker, "worker",
+      both({{"receive", [&] { return worker.receive().error(); }},
+            {"wait", [&] { return worker.wait(1h).error(); }},
+            {"wait_for_producers", [&] { return worker.wait_for_producers(1, 1h).error(); }},
+            {"producers", [&] { return error_of(worker, worker.producers() == 0); }}},
+           calls_of_wait_sets(worker)));
   Producer<char[]> slices{node, "jobs/slices"};
   Producer<char[]> other = std::move(slices);
   EXPECT_EQ(slices.loan(1).error(), Errc::closed);

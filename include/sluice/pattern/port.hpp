@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <sluice/core/handle_cells.hpp>
@@ -50,6 +51,13 @@ class Port {
   /// Why the last call failed.
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
+
+  /// Sleeps until `present()` is at least `least`, at most `timeout`: it is asked after each change
+  /// of who is in the service, and every kLongestSleep. `peers` is for the message. Errors: forked,
+  /// closed, timed_out. System calls.
+  [[nodiscard]] Result<void> wait_for_peers(const char* peers, std::uint32_t least,
+                                            std::chrono::nanoseconds timeout,
+                                            const std::function<std::uint32_t()>& present) noexcept;
 
   /// Gives a handle back. Any thread. Afterwards this may be gone.
   void drop(Cell cell) noexcept {
@@ -233,6 +241,15 @@ class PortOwner {
   [[nodiscard]] static Result<Owner> own(const Result<P*>& port) {
     if (!port) return port.failure();
     return Owner(*port);
+  }
+
+  /// `Port::wait_for_peers`, which `present` counts.
+  template <typename Rep, typename Period>
+  [[nodiscard]] Result<void> wait_for_peers(const char* peers, std::uint32_t least,
+                                            std::chrono::duration<Rep, Period> timeout,
+                                            std::uint32_t (P::*present)() noexcept) noexcept {
+    return port_->wait_for_peers(peers, least, to_timeout(timeout),
+                                 [this, present] { return (port_->*present)(); });
   }
 
   P* port_;

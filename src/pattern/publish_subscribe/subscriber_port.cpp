@@ -55,6 +55,7 @@ Result<void> SubscriberPort::open() {
   count_rows();
   if (auto joined = file_.join(); !joined) return joined;
   look_at_publishers();
+  wake();  // from now on publishers count it
   return pending_failure_;
 }
 

@@ -42,6 +42,15 @@ class Listener : public WaitablePortOwner<ListenerPort> {
   /// counted. System calls.
   [[nodiscard]] std::uint32_t notifiers() noexcept { return port_->notifiers(); }
 
+  /// Sleeps until there are at least `count` notifiers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_notifiers(std::uint32_t count,
+                                  std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("notifiers", count, timeout, &ListenerPort::notifiers);
+  }
+
   /// Why the last call may have seen less than there is: forked, closed (moved from), system and
   /// others (it could not look which notifiers are there; it is tried again). `ok`: it has not.
   using WaitablePortOwner::last_failure;

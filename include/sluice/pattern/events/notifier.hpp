@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/events/event_id.hpp>
@@ -33,6 +34,15 @@ class Notifier : public PortOwner<NotifierPort> {
 
   /// Listeners of the service now. System calls.
   [[nodiscard]] std::uint32_t listeners() noexcept { return port_->listeners(); }
+
+  /// Sleeps until there are at least `count` listeners, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_listeners(std::uint32_t count,
+                                  std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("listeners", count, timeout, &NotifierPort::listeners);
+  }
 
   /// Tells this notifier from every other one: `PortInfo::incarnation`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }

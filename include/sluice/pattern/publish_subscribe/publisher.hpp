@@ -104,6 +104,15 @@ class Publisher : public PortOwner<PublisherPort> {
   /// stays until they next receive or wait. System calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept { return port_->subscribers(); }
 
+  /// Sleeps until there are at least `count` subscribers, which then miss nothing of what is
+  /// published, at most `timeout`. Returns ok, or why not (`last_failure()` says the same):
+  /// timed_out, with how many there are; forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_subscribers(std::uint32_t count,
+                                    std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("subscribers", count, timeout, &PublisherPort::subscribers);
+  }
+
   /// What samples of this publisher say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
 

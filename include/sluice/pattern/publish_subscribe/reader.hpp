@@ -60,6 +60,15 @@ class Reader : public WaitablePortOwner<SubscriberPort> {
   /// Writers (and publishers) of the service that this reader reads from now. System calls.
   [[nodiscard]] std::uint32_t writers() noexcept { return port_->publishers(); }
 
+  /// Sleeps until there are at least `count` writers (or publishers) to read from, at most
+  /// `timeout`. Returns ok, or why not (`last_failure()` says the same): timed_out, with how many
+  /// there are; forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_writers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("writers", count, timeout, &SubscriberPort::publishers);
+  }
+
  private:
   using WaitablePortOwner::WaitablePortOwner;
 };

@@ -55,6 +55,15 @@ class Subscriber : public WaitablePortOwner<SubscriberPort> {
   /// Publishers of the service that this subscriber reads from now. System calls.
   [[nodiscard]] std::uint32_t publishers() noexcept { return port_->publishers(); }
 
+  /// Sleeps until there are at least `count` publishers to read from, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_publishers(std::uint32_t count,
+                                   std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("publishers", count, timeout, &SubscriberPort::publishers);
+  }
+
  private:
   using WaitablePortOwner::WaitablePortOwner;
 };

@@ -86,6 +86,15 @@ class Client : public PortOwner<ClientPort> {
   /// wait. System calls.
   [[nodiscard]] std::uint32_t servers() noexcept { return port_->servers(); }
 
+  /// Sleeps until there are at least `count` servers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_servers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("servers", count, timeout, &ClientPort::servers);
+  }
+
  private:
   using PortOwner::PortOwner;
 };

@@ -52,6 +52,16 @@ class Server : public WaitablePortOwner<ServerPort> {
   /// Clients of the service that this server is connected with now. System calls.
   [[nodiscard]] std::uint32_t clients() noexcept { return port_->clients(); }
 
+  /// Sleeps until there are at least `count` clients that this server is connected with, at most
+  /// `timeout`: clients that were there before it are once they have made a call since it came.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_clients(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("clients", count, timeout, &ServerPort::clients);
+  }
+
   /// What responses of this server say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
 

@@ -104,6 +104,15 @@ class Producer : public PortOwner<ProducerPort> {
   /// Workers of the service now. System calls.
   [[nodiscard]] std::uint32_t workers() noexcept { return port_->workers(); }
 
+  /// Sleeps until there are at least `count` workers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_workers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("workers", count, timeout, &ProducerPort::workers);
+  }
+
  private:
   static constexpr const char* kNotItsLoan = "push of a loan that is empty or of another producer";
 

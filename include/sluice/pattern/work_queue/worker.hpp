@@ -46,6 +46,15 @@ class Worker : public WaitablePortOwner<WorkerPort> {
   /// Producers of the service now. System calls.
   [[nodiscard]] std::uint32_t producers() noexcept { return port_->producers(); }
 
+  /// Sleeps until there are at least `count` producers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_producers(std::uint32_t count,
+                                  std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("producers", count, timeout, &WorkerPort::producers);
+  }
+
  private:
   using WaitablePortOwner::WaitablePortOwner;
 };
