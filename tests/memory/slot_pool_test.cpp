@@ -284,8 +284,12 @@ TEST(PeerSlots, RefusesATableOutsideTheFileOrMisaligned) {
   EXPECT_EQ(owner.refusal(), Errc::ok);
 }
 
-TEST(PeerSlots, RefusesASlotOutsideTheFileOrMisaligned) {
-  Owner owner(kPlain);
+/// Misaligned for the words in front of the payload, whatever the payload's alignment.
+struct MisalignedSlots : testing::TestWithParam<std::uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(OfAlignment, MisalignedSlots, testing::Values(1, 8));
+
+TEST_P(MisalignedSlots, AndThoseOutsideTheFileAreRefused) {
+  Owner owner({.bytes = 40, .alignment = GetParam()});
   owner.grow(70).value();  // two chunks
   const std::uint64_t end = owner.file.region().mapped_bytes();
   for (const std::uint32_t slot : {0U, 63U, 64U, 69U}) {

@@ -7,9 +7,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <sluice/containers.hpp>
 #include <sluice/sluice.hpp>
-#include <span>
+#include <string>
 #include <support/temporary_root.hpp>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -97,6 +99,29 @@ TYPED_TEST(PayloadsWithAlignmentOne, AreSlices) {
     ASSERT_TRUE(job);
     EXPECT_TRUE(is_aligned(job.data()));
     ASSERT_TRUE(producer.push(std::move(job)));
+  }
+}
+
+struct Texts {
+  explicit Texts(Allocator<> a) : text{a}, bytes{a} {}
+  char odd = 0;
+  String text;
+  Vector<char> bytes;
+};
+
+TEST(ContainersOfCharacters, HaveAlignedBlocks) {
+  TemporaryRoot root;
+  Node node{"test"};
+  Publisher<Texts> publisher{node, "texts"};
+  std::vector<Loan<Texts>> loans;
+  for (std::size_t i = 1; i < 5; ++i) {
+    loans.push_back(publisher.loan());
+    for (std::size_t size = i; size < 2000; size += 37) {
+      loans.back()->text.assign(std::string(size, 'x'));
+      loans.back()->bytes.resize(size);
+      EXPECT_TRUE(is_aligned(loans.back()->text.data()));
+      EXPECT_TRUE(is_aligned(loans.back()->bytes.data()));
+    }
   }
 }
 

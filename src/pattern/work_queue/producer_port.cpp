@@ -75,8 +75,12 @@ Result<void> ProducerPort::open(const PayloadLayout& payload) {
                ProducerFile::kHeapOffset + SlotPool::reserved_bytes(payload, most_slots_));
   if (auto made = create_file(ProducerFile::kHeapOffset + 1024, reserved); !made) return made;
   auto& words = file_.words<ProducerFile>();
-  if (auto opened = pool_.open(file_.shared(), words.table, words.slots, ProducerFile::kHeapOffset,
-                               payload, [this] { reclaim(); });
+  if (auto opened =
+          pool_.open(file_.shared(), words.table, words.slots, ProducerFile::kHeapOffset, payload,
+                     [this] {
+                       give_back_dropped();
+                       reclaim();
+                     });
       !opened) {
     return opened;
   }
@@ -96,6 +100,15 @@ bool ProducerPort::reclaim() noexcept {
     pool_.give_back(pending_.pop_front().slot);
   }
   return pool_.free_count() > before;
+}
+
+/// The slots that cells keep of loans that were dropped.
+void ProducerPort::give_back_dropped() noexcept {
+  for (std::uint32_t i = 0; i < cells_.count(); ++i) {
+    const Cell cell(i);
+    if (slots_[cell] == kNoSlot || cells_.is_held(cell)) continue;
+    pool_.give_back(std::exchange(slots_[cell], kNoSlot));
+  }
 }
 
 Result<void> ProducerPort::find_free() noexcept {

@@ -99,6 +99,7 @@ class ProducerPort final : public Port {
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
     return queue_->is_pending(job.position, file_.seat(), job.slot);
   }
+  void give_back_dropped() noexcept;
   bool reclaim() noexcept;
   Result<void> find_free() noexcept;
   /// Sleeps until a job is done, unless `ready()`, for at most `timeout`.
