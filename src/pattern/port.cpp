@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/port.hpp>
 
@@ -37,6 +38,15 @@ void Port::note(const Failure& failure) noexcept {
   }
 }
 
+void Port::interrupt() noexcept {
+  if (is_forked()) return;
+  const int errno_before = errno;
+  // release: pairs with the acquire in `is_interrupted`.
+  interrupted_.store(true, std::memory_order_release);
+  rouse();
+  errno = errno_before;
+}
+
 Result<void> Port::wait_for_peers(const char* peers, std::uint32_t least,
                                   std::chrono::nanoseconds timeout,
                                   const std::function<std::uint32_t()>& present) noexcept {
@@ -49,6 +59,7 @@ Result<void> Port::wait_for_peers(const char* peers, std::uint32_t least,
   const auto are_there = [&] { return (there = present()) >= least; };
   while (!are_there()) {
     const auto left = deadline.left();
+    if (takes_interruption()) return last_failure();
     if (left.count() == 0) {
       fail(Errc::timed_out, format("after {} ms there are {} {}, {} are waited for", to_ms(timeout),
                                    there, peers, least));

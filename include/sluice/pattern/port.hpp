@@ -59,6 +59,10 @@ class Port {
                                             std::chrono::nanoseconds timeout,
                                             const std::function<std::uint32_t()>& present) noexcept;
 
+  /// Ends the wait that is under way, or the next one, with Errc::interrupted. Any thread, also in
+  /// a signal handler; system calls.
+  void interrupt() noexcept;
+
   /// Gives a handle back. Any thread. Afterwards this may be gone.
   void drop(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
@@ -136,6 +140,44 @@ class Port {
     return {.payload = *resized, .count = count, .cell = loaned.cell};
   }
 
+  /// Wakes whoever sleeps at a doorbell at which this port waits.
+  virtual void rouse() noexcept { board().doorbell.rouse(); }
+  [[nodiscard]] bool is_interrupted() const noexcept {
+    // acquire: pairs with the release in `interrupt`. Before a sleep it is asked once the bell was
+    // read, which is rung after the store.
+    return interrupted_.load(std::memory_order_acquire);
+  }
+  /// Whether a wait is to end here; it has been told then.
+  [[nodiscard]] bool takes_interruption() noexcept {
+    if (!is_interrupted()) return false;
+    // relaxed: the value is all there is to it.
+    interrupted_.store(false, std::memory_order_relaxed);
+    fail(Errc::interrupted, "the wait was interrupted");
+    return true;
+  }
+
+  /// Calls `take()` until its result holds a payload or an error other than would_block, and
+  /// `sleep(left)` in between; after `timeout`, the error is timed_out.
+  template <typename Take, typename Sleep>
+  [[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
+    const Deadline deadline(timeout);
+    for (;;) {
+      auto taken = take();
+      if (taken.payload != nullptr) return taken;
+      if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
+      const auto left = deadline.left();
+      if (takes_interruption()) {
+        taken.error = Errc::interrupted;
+        return taken;
+      }
+      if (left.count() == 0) {
+        taken.error = Errc::timed_out;
+        return taken;
+      }
+      sleep(left);
+    }
+  }
+
   /// After a change that others may sleep for at the service's doorbell. Any thread.
   void wake() const noexcept {
     // seq_cst: pairs with the fence in `Doorbell::arm`, after which a sleeper looks once more.
@@ -148,7 +190,8 @@ class Port {
   template <typename Ready>
   [[nodiscard]] bool sleep_unless(Ready&& ready, std::chrono::nanoseconds timeout) {
     const Deadline slice(std::min<std::chrono::nanoseconds>(timeout, kLongestSleep));
-    return !board().doorbell.sleep_unless(ready, timeout) && slice.left().count() == 0;
+    const auto may_go_on = [&] { return is_interrupted() || ready(); };
+    return !board().doorbell.sleep_unless(may_go_on, timeout) && slice.left().count() == 0;
   }
 
  private:
@@ -161,6 +204,7 @@ class Port {
   std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;
   Failure failure_;
+  std::atomic<bool> interrupted_{false};
 
  protected:
   PortFile file_;
@@ -187,24 +231,6 @@ class ReceivingPort : public Port, public Waitable {
   void before_close() noexcept override { cut_link(); }
 };
 
-/// Calls `take()` until its result holds a payload or an error other than would_block, and
-/// `sleep(left)` in between; after `timeout`, the error is timed_out.
-template <typename Take, typename Sleep>
-[[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
-  const Deadline deadline(timeout);
-  for (;;) {
-    auto taken = take();
-    if (taken.payload != nullptr) return taken;
-    if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
-    const auto left = deadline.left();
-    if (left.count() == 0) {
-      taken.error = Errc::timed_out;
-      return taken;
-    }
-    sleep(left);
-  }
-}
-
 /// The port of class `P` that was never open: the same one at each call, made by the first, and
 /// never destroyed. Any thread. For each class in src/closed_ports.cpp.
 template <typename P>
@@ -230,6 +256,12 @@ class PortOwner {
     return *this;
   }
   ~PortOwner() { port_->close(); }
+
+  /// Ends the call of this port that waits (`wait`, `call`, `loan_for`, `push_for`, …), or else the
+  /// next one that would, as soon as there is nothing for it: its error is interrupted. Any thread,
+  /// also in a signal handler, as long as the port is neither moved nor destroyed meanwhile. A wait
+  /// set has `stop` for that. System calls.
+  void interrupt() noexcept { port_->interrupt(); }
 
   /// Why the last call of this port failed, in words and numbers. closed: it was moved from.
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }

@@ -124,6 +124,7 @@ Errc ProducerPort::push_for(Cell cell, std::chrono::nanoseconds timeout) noexcep
     const Errc error = push(cell);
     if (error != Errc::would_block) return error;
     const auto left = deadline.left();
+    if (takes_interruption()) return Errc::interrupted;
     if (left.count() == 0) {
       return fail(Errc::timed_out,
                   format("no room for {} ms, because the oldest of {} jobs is not done",
@@ -144,7 +145,11 @@ bool ProducerPort::wait_until_done(std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   while (pending() > 0) {
     const auto left = deadline.left();
-    if (left.count() == 0) return false;
+    if (takes_interruption()) return false;
+    if (left.count() == 0) {
+      fail(Errc::timed_out, format("{} jobs are not done after {} ms", pending(), to_ms(timeout)));
+      return false;
+    }
     sleep_for_done([this] { return pending() == 0; }, left);
   }
   return !is_forked();
@@ -152,7 +157,8 @@ bool ProducerPort::wait_until_done(std::chrono::nanoseconds timeout) noexcept {
 
 template <typename Ready>
 void ProducerPort::sleep_for_done(Ready&& ready, std::chrono::nanoseconds timeout) {
-  if (queue_.room().sleep_unless(ready, timeout)) return;
+  const auto may_go_on = [&] { return is_interrupted() || ready(); };
+  if (queue_.room().sleep_unless(may_go_on, timeout)) return;
   look_in_time();  // a worker may have died without a word
 }
 

@@ -56,6 +56,10 @@ class ListenerPort final : public ReceivingPort {
   [[nodiscard]] std::uint32_t notifiers() noexcept;
 
  private:
+  void rouse() noexcept override {
+    mailbox().doorbell.rouse();
+    Port::rouse();
+  }
   [[nodiscard]] Mailbox& mailbox() const noexcept { return file_.words<ListenerFile>().mailbox; }
   [[nodiscard]] EventSet take() noexcept {
     follow_changes();

@@ -59,6 +59,7 @@ class Writer : private Publisher<T> {
     return this->wait_for_subscribers(count, timeout);
   }
   using Publisher<T>::id;
+  using Publisher<T>::interrupt;
   using Publisher<T>::last_failure;
 
  private:

@@ -94,6 +94,10 @@ class ProducerPort final : public Port {
     Slot slot;
   };
 
+  void rouse() noexcept override {
+    queue_.room().rouse();
+    Port::rouse();
+  }
   /// The file goes now if none of its jobs is in the queue; else when they are done.
   void before_end() noexcept override { file_.leave(queue_->has_jobs_of(file_.seat())); }
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
