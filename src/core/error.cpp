@@ -31,6 +31,7 @@ constexpr const char* kTexts[] = {"ok",
                                   "not answered",
                                   "abandoned",
                                   "closed",
+                                  "interrupted",
                                   "system error"};
 static_assert(std::size(kTexts) == static_cast<std::size_t>(Errc::system) + 1);
 

@@ -50,6 +50,24 @@ Result<Heap> Heap::create(SharedFile& file, std::uint64_t offset) {
 }
 
 Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignment) {
+  return allocate_if([] { return Result<void>(); }, bytes, alignment);
+}
+
+Result<std::uint64_t> Heap::allocate_counted(std::uint64_t bytes, std::uint64_t alignment) {
+  const auto is_within_limit = [&]() -> Result<void> {
+    if (bytes <= uncounted_bytes()) return {};
+    return Failure{Errc::no_address_space, format("{} of {} bytes are in use; raise heap_bytes",
+                                                  counted_bytes_, most_counted_bytes_)};
+  };
+  auto block = allocate_if(is_within_limit, bytes, alignment);
+  if (block) count(bytes);
+  return block;
+}
+
+/// Unless `check()` fails when it is called; then it makes room, and tries again.
+template <typename Check>
+Result<std::uint64_t> Heap::allocate_if(Check&& check, std::uint64_t bytes,
+                                        std::uint64_t alignment) {
   if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > kMaxAlignment) {
     return Failure{Errc::invalid_options,
                    format("alignment {} is not a power of two up to {}", alignment, kMaxAlignment)};
@@ -62,16 +80,19 @@ Result<std::uint64_t> Heap::allocate(std::uint64_t bytes, std::uint64_t alignmen
   }
   BestFit& manager = best_fit(manager_);
   for (;;) {
-    if (void* block = manager.allocate_aligned(bytes, alignment)) return region.offset_of(block);
-    const std::uint64_t needed = bytes + alignment + kBlockOverheadBytes;
-    const auto grown = grow_by(needed - std::min(tail_bytes(manager), needed));
-    if (grown) continue;
+    auto possible = check();
+    if (possible) {
+      if (void* block = manager.allocate_aligned(bytes, alignment)) return region.offset_of(block);
+      const std::uint64_t needed = bytes + alignment + kBlockOverheadBytes;
+      possible = grow_by(needed - std::min(tail_bytes(manager), needed));
+      if (possible) continue;
+    }
     auto make_room = std::exchange(make_room_, nullptr);  // it may allocate, too
     const bool has_made_room = make_room && make_room();
     make_room_ = std::move(make_room);
     if (has_made_room) continue;
-    return Failure{grown.error(),
-                   format("cannot allocate {} bytes: {}", bytes, grown.failure().message)};
+    return Failure{possible.error(),
+                   format("cannot allocate {} bytes: {}", bytes, possible.failure().message)};
   }
 }
 
@@ -97,6 +118,10 @@ std::uint64_t Heap::expand(std::uint64_t offset, std::uint64_t least_bytes,
 
 void Heap::deallocate(std::uint64_t offset) noexcept {
   best_fit(manager_).deallocate(file_->region().data() + offset);
+}
+
+std::uint64_t Heap::block_bytes(std::uint64_t offset) const noexcept {
+  return best_fit(manager_).size(file_->region().data() + offset);
 }
 
 std::uint64_t Heap::free_bytes() const noexcept { return best_fit(manager_).get_free_memory(); }

@@ -84,8 +84,9 @@ Result<void*> SharedHeap::allocate(std::uint64_t bytes, std::uint64_t alignment)
     return Failure{Errc::forked, "a container of the parent process grows in a forked child"};
   }
   const std::lock_guard lock(mutex_);
-  const auto offset = heap_->allocate(bytes, alignment);
+  const auto offset = heap_->allocate_counted(bytes, alignment);
   if (!offset) return offset.failure();
+  heap_->count(heap_->block_bytes(*offset) - bytes);  // nobody says how much he gives back
   return static_cast<void*>(heap_->file().region().data() + *offset);
 }
 
@@ -93,14 +94,23 @@ std::uint64_t SharedHeap::expand(void* block, std::uint64_t least_bytes,
                                  std::uint64_t preferred_bytes) noexcept {
   if (heap_ == nullptr || fork_generation_ != fork_generation()) return 0;
   const std::lock_guard lock(mutex_);
-  return heap_->expand(heap_->file().region().offset_of(block), least_bytes, preferred_bytes);
+  const std::uint64_t offset = heap_->file().region().offset_of(block);
+  const std::uint64_t before = heap_->block_bytes(offset);
+  const std::uint64_t left = heap_->uncounted_bytes();
+  const std::uint64_t most = left < UINT64_MAX - before ? before + left : UINT64_MAX;
+  if (least_bytes > most) return 0;
+  const std::uint64_t bytes = heap_->expand(offset, least_bytes, std::min(preferred_bytes, most));
+  heap_->count(heap_->block_bytes(offset) - before);
+  return bytes;
 }
 
 void SharedHeap::deallocate(void* block, std::uint64_t alignment) noexcept {
   if (heap_ == nullptr) return ::operator delete (block, std::align_val_t{alignment});
   if (fork_generation_ != fork_generation()) return;
   const std::lock_guard lock(mutex_);
-  heap_->deallocate(heap_->file().region().offset_of(block));
+  const std::uint64_t offset = heap_->file().region().offset_of(block);
+  heap_->uncount(heap_->block_bytes(offset));
+  heap_->deallocate(offset);
 }
 
 SharedHeap& SharedHeap::of(const void* anchor) noexcept {

@@ -19,6 +19,9 @@ std::uint64_t slot_alignment(const PayloadLayout& layout) noexcept {
   return std::max<std::uint64_t>(kCacheLineBytes, payload_offset(layout));
 }
 
+/// Whether a slice's block is one of those that have `heap_bytes` together: a slot needs a line.
+constexpr bool counts(std::uint64_t block_bytes) noexcept { return block_bytes > kCacheLineBytes; }
+
 /// Elements that are read by vector instructions or shared with nobody else's writes.
 std::uint64_t element_alignment(const PayloadLayout& layout) noexcept {
   return std::max<std::uint64_t>(kCacheLineBytes, layout.alignment);
@@ -32,7 +35,9 @@ std::uint64_t SlotPool::slot_bytes(const PayloadLayout& layout) noexcept {
 
 std::uint64_t SlotPool::reserved_bytes(const PayloadLayout& layout, std::uint64_t slots) noexcept {
   const std::uint64_t heap = layout.shape == PayloadShape::plain ? 0 : layout.heap_bytes;
-  return slots * (slot_bytes(layout) + slot_alignment(layout)) * 5 / 4 + heap;
+  const std::uint64_t least_block =
+      layout.shape == PayloadShape::slice ? 2 * element_alignment(layout) + kBlockOverheadBytes : 0;
+  return slots * (slot_bytes(layout) + slot_alignment(layout) + least_block) * 5 / 4 + heap;
 }
 
 Result<SlotPool> SlotPool::create(SharedFile& file, SlotTable& table, std::uint64_t heap_offset,
@@ -48,6 +53,7 @@ Result<SlotPool> SlotPool::create(SharedFile& file, SlotTable& table, std::uint6
   auto heap = Heap::create(file, heap_offset);
   if (!heap) return heap.failure();
   pool.heap_ = std::make_unique<Heap>(std::move(*heap));
+  if (layout.shape != PayloadShape::plain) pool.heap_->limit_counted(layout.heap_bytes);
   if (layout.shape == PayloadShape::dynamic) {
     pool.shared_heap_ = std::make_unique<SharedHeap>(*pool.heap_);
   }
@@ -56,9 +62,7 @@ Result<SlotPool> SlotPool::create(SharedFile& file, SlotTable& table, std::uint6
 
 Result<std::uint64_t> SlotPool::allocate(std::uint64_t bytes, std::uint64_t alignment) {
   if (!shared_heap_) return heap_->allocate(bytes, alignment);
-  const auto block = shared_heap_->allocate(bytes, alignment);
-  if (!block) return block.failure();
-  return file_->region().offset_of(*block);
+  return shared_heap_->allocate_for_good(bytes, alignment);
 }
 
 Result<void> SlotPool::add_slot() {
@@ -99,18 +103,20 @@ Result<void> SlotPool::grow_to(std::uint64_t slots, std::string_view what) {
 
 Result<std::byte*> SlotPool::resize(Slot slot, std::uint64_t count) {
   auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
-  if (layout_.bytes != 0 && count > file_->region().reserved_bytes() / layout_.bytes) {
+  const std::uint64_t most = std::max<std::uint64_t>(layout_.heap_bytes, kCacheLineBytes);
+  if (layout_.bytes != 0 && count > most / layout_.bytes) {
     return Failure{Errc::no_address_space,
-                   format("cannot loan {} elements of {} bytes: {} bytes of address space are "
-                          "reserved; raise heap_bytes",
-                          count, layout_.bytes, file_->region().reserved_bytes())};
+                   format("cannot loan {} elements of {} bytes: all slices together may have {} "
+                          "bytes; raise heap_bytes",
+                          count, layout_.bytes, layout_.heap_bytes)};
   }
   const std::uint64_t bytes = count * layout_.bytes;
   if (bytes > block_bytes_[slot] || words.offset == 0) {
     const Slot slots[] = {slot};
     release_blocks(slots);
     const std::uint64_t wanted = std::max<std::uint64_t>(bytes, kCacheLineBytes);
-    const auto block = heap_->allocate(wanted, element_alignment(layout_));
+    const auto block = counts(wanted) ? heap_->allocate_counted(wanted, element_alignment(layout_))
+                                      : heap_->allocate(wanted, element_alignment(layout_));
     if (!block) return block.failure();
     words.offset = *block;
     block_bytes_[slot] = wanted;
@@ -126,6 +132,7 @@ bool SlotPool::release_blocks(std::span<const Slot> slots) noexcept {
     auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
     if (words.offset == 0) continue;
     heap_->deallocate(words.offset);
+    if (counts(block_bytes_[slot])) heap_->uncount(block_bytes_[slot]);
     words = {};
     block_bytes_[slot] = 0;
     any = true;

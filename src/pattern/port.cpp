@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/port.hpp>
 
 namespace sluice {
+
+Port::Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles)
+    : kind_(kind),
+      fork_generation_(service->was_joined() ? fork_generation() : kNeverOpen),
+      service_(std::move(service)),
+      cells_(handles) {
+  if (was_never_open()) failure_ = {Errc::closed, format("this {} was moved from", kind.name)};
+}
 
 Errc Port::fail(Errc code, std::string_view why) noexcept {
   failure_ = in_service(service_->name(), {code, std::string(why)});
@@ -10,6 +19,7 @@ Errc Port::fail(Errc code, std::string_view why) noexcept {
 }
 
 Errc Port::fail_forked() noexcept {
+  if (was_never_open()) return Errc::closed;
   failure_ = {
       Errc::forked,
       format("this {} belongs to the parent process; make one of the child's own", kind_.name)};
@@ -26,6 +36,38 @@ void Port::note(const Failure& failure) noexcept {
   } else {
     fail(failure);
   }
+}
+
+void Port::interrupt() noexcept {
+  if (is_forked()) return;
+  const int errno_before = errno;
+  // release: pairs with the acquire in `is_interrupted`.
+  interrupted_.store(true, std::memory_order_release);
+  rouse();
+  errno = errno_before;
+}
+
+Result<void> Port::wait_for_peers(const char* peers, std::uint32_t least,
+                                  std::chrono::nanoseconds timeout,
+                                  const std::function<std::uint32_t()>& present) noexcept {
+  if (is_forked()) {
+    fail_forked();
+    return last_failure();
+  }
+  const Deadline deadline(timeout);
+  std::uint32_t there = 0;
+  const auto are_there = [&] { return (there = present()) >= least; };
+  while (!are_there()) {
+    const auto left = deadline.left();
+    if (takes_interruption()) return last_failure();
+    if (left.count() == 0) {
+      fail(Errc::timed_out, format("after {} ms there are {} {}, {} are waited for", to_ms(timeout),
+                                   there, peers, least));
+      return last_failure();
+    }
+    (void)sleep_unless(are_there, left);
+  }
+  return {};
 }
 
 int Port::descriptor_of(Waitable& waitable) noexcept {

@@ -76,12 +76,18 @@ Result<Node> Node::create(std::string_view name, const NodeOptions& options) noe
   return Node(std::move(*state));
 }
 
-const std::string& Node::name() const noexcept { return state_->name(); }
-std::uint64_t Node::id() const noexcept { return state_->id(); }
-const NodeOptions& Node::options() const noexcept { return state_->options(); }
+const std::string& Node::name() const noexcept {
+  static const auto* const none = new std::string;
+  return state_ ? state_->name() : *none;
+}
+std::uint64_t Node::id() const noexcept { return state_ ? state_->id() : 0; }
+const NodeOptions& Node::options() const noexcept {
+  static const auto* const none = new NodeOptions;
+  return state_ ? state_->options() : *none;
+}
 
 std::uint32_t Node::reap() const noexcept {
-  return state_->is_forked() ? 0 : reap_domain(state_->options());
+  return !state_ || state_->is_forked() ? 0 : reap_domain(state_->options());
 }
 
 }  // namespace sluice

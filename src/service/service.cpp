@@ -106,6 +106,7 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, format("service '{}': {}", description.name, failure.message)};
   };
+  if (node == nullptr) return explained({Errc::closed, "the node was moved from"});
   if (node->is_forked()) {
     return explained({Errc::forked,
                       "this process is a forked child of the one that made the node; make a node "
@@ -126,6 +127,10 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
     service.reset();
     pause_for_others(attempt);
   }
+}
+
+std::unique_ptr<Service> Service::none() {
+  return std::unique_ptr<Service>(new Service(nullptr, ""));
 }
 
 Result<void> Service::try_join(const ServiceDescription& description) {

@@ -98,12 +98,16 @@ WaitSet::State::~State() {
 
 Result<std::uint64_t> WaitSet::State::add(std::unique_ptr<Entry> entry) {
   Entry& added = *entry;
+  if (!added.callback) return Failure{Errc::invalid_options, "the callback is empty"};
   if ((added.kind == Kind::deadline || added.kind == Kind::interval) && added.period.count() <= 0) {
     return Failure{Errc::invalid_options, added.kind == Kind::deadline
                                               ? "a deadline must be longer than 0"
                                               : "an interval must be longer than 0"};
   }
   if (auto checked = check_process(); !checked) return checked.failure();
+  if (added.waitable != nullptr && added.waitable->refusal() != nullptr) {
+    return *added.waitable->refusal();
+  }
   added.number = ++last_number;
   added.due = later(Clock::now(), added.period);
   if (added.kind == Kind::descriptor) {
@@ -300,8 +304,8 @@ WaitSet::Attachment WaitSet::attach_fd(int fd, Callback callback, std::uint32_t 
   return attached(state_->add(std::move(entry)));
 }
 
-WaitSet::Attachment WaitSet::attach_interval(std::chrono::nanoseconds interval,
-                                             Callback callback) noexcept {
+WaitSet::Attachment WaitSet::attach_period(std::chrono::nanoseconds interval,
+                                           Callback callback) noexcept {
   auto entry = std::make_unique<State::Entry>(*state_, State::Kind::interval, std::move(callback));
   entry->period = interval;
   return attached(state_->add(std::move(entry)));
@@ -321,7 +325,7 @@ std::size_t WaitSet::size() const noexcept {
 
 Errc WaitSet::run() { return state_->run(); }
 
-std::size_t WaitSet::wait(std::chrono::nanoseconds timeout) { return state_->wait(timeout); }
+std::size_t WaitSet::wait_for(std::chrono::nanoseconds timeout) { return state_->wait(timeout); }
 
 void WaitSet::stop() noexcept {
   // release: pairs with the acquire in `State::is_stopped`.

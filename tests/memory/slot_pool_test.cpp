@@ -28,7 +28,8 @@ struct Words {
 };
 
 const PayloadLayout kPlain{.bytes = 40, .alignment = 8};
-const PayloadLayout kSlices{.bytes = 4, .alignment = 4, .shape = PayloadShape::slice};
+const PayloadLayout kSlices{
+    .bytes = 4, .alignment = 4, .shape = PayloadShape::slice, .heap_bytes = 16 * kMiB};
 
 /// An owner with its file, and that file as a peer has mapped it.
 struct Owner {
@@ -160,6 +161,54 @@ TEST(SlotPool, BlocksOfSlicesAreGivenUpWhereMemoryIsShort) {
   EXPECT_EQ(owner.slice_in(0).count, 0U);
 }
 
+TEST(SlotPool, SlicesHaveNoMoreThanTheHeapBytesTogether) {
+  PayloadLayout layout = kSlices;
+  layout.heap_bytes = 4000;
+  Owner owner(layout);
+  owner.grow(4).value();
+  (void)owner.pool.resize(0, 500).value();
+  EXPECT_EQ(owner.pool.resize(1, 501).error(), Errc::no_address_space);
+  (void)owner.pool.resize(1, 500).value();
+  const auto refused = owner.pool.resize(2, 17);
+  ASSERT_EQ(refused.error(), Errc::no_address_space);
+  EXPECT_EQ(refused.failure().message,
+            "cannot allocate 68 bytes: 4000 of 4000 bytes are in use; raise heap_bytes");
+  (void)owner.pool.resize(2, 16).value();  // a line is a part of the slot
+  (void)owner.pool.resize(3, 0).value();
+  const Slot freed[] = {Slot(0)};
+  owner.pool.release_blocks(freed);
+  (void)owner.pool.resize(2, 500).value();
+  EXPECT_EQ(owner.pool.resize(0, 17).error(), Errc::no_address_space);
+  EXPECT_EQ(owner.pool.resize(0, 1001).error(), Errc::no_address_space);
+  // Slots are not limited by it.
+  owner.grow(200).value();
+}
+
+/// Headers, slots and blocks begin at multiples of a cache line.
+TEST(SlotPool, WordsAreAlignedWhateverThePayloadsAlignment) {
+  for (const std::uint64_t bytes : {1, 3, 7, 63}) {
+    for (const auto shape : {PayloadShape::plain, PayloadShape::slice, PayloadShape::dynamic}) {
+      TemporaryRoot root;
+      Owner owner({.bytes = bytes,
+                   .alignment = 1,
+                   .shape = shape,
+                   .heap_bytes = kMiB,
+                   .destroy = [](void*) {}});
+      owner.grow(70).value();
+      for (std::uint32_t slot = 0; slot < 70; ++slot) {
+        const auto is_aligned = [](const void* at) {
+          return reinterpret_cast<std::uintptr_t>(at) % 8 == 0;
+        };
+        EXPECT_TRUE(is_aligned(owner.pool.header(slot)));
+        EXPECT_TRUE(is_aligned(owner.pool.payload(slot)));
+        if (shape == PayloadShape::slice) {
+          EXPECT_TRUE(is_aligned(owner.pool.resize(slot, slot).value()));
+        }
+      }
+    }
+  }
+}
+
 TEST(SlotPool, DestroysWhatWasBuiltOnce) {
   static int destroyed;
   destroyed = 0;
@@ -235,8 +284,12 @@ TEST(PeerSlots, RefusesATableOutsideTheFileOrMisaligned) {
   EXPECT_EQ(owner.refusal(), Errc::ok);
 }
 
-TEST(PeerSlots, RefusesASlotOutsideTheFileOrMisaligned) {
-  Owner owner(kPlain);
+/// Misaligned for the words in front of the payload, whatever the payload's alignment.
+struct MisalignedSlots : testing::TestWithParam<std::uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(OfAlignment, MisalignedSlots, testing::Values(1, 8));
+
+TEST_P(MisalignedSlots, AndThoseOutsideTheFileAreRefused) {
+  Owner owner({.bytes = 40, .alignment = GetParam()});
   owner.grow(70).value();  // two chunks
   const std::uint64_t end = owner.file.region().mapped_bytes();
   for (const std::uint32_t slot : {0U, 63U, 64U, 69U}) {

@@ -373,6 +373,25 @@ TEST_P(WaitSets, TimesThatAreNotLongerThanZeroAreRefused) {
 
 // --- Attaching and detaching
 
+TEST_P(WaitSets, AnEmptyCallbackIsRefused) {
+  TestPort port(root.path());
+  port.ready = true;
+  const Pipe pipe;
+  pipe.put();
+  void (*const no_function)() = nullptr;
+  const std::size_t before = set.size();
+  for (const WaitSet::Callback& empty :
+       {WaitSet::Callback(), WaitSet::Callback(nullptr), WaitSet::Callback(no_function)}) {
+    EXPECT_EQ(set.attach(port, empty).error(), Errc::invalid_options);
+    EXPECT_EQ(set.attach_fd(pipe.ends[0], empty).error(), Errc::invalid_options);
+    EXPECT_EQ(set.attach_interval(1ns, empty).error(), Errc::invalid_options);
+    EXPECT_EQ(set.attach_deadline(port, 1ns, empty).error(), Errc::invalid_options);
+    EXPECT_EQ(set.last_failure().message, "the callback is empty");
+  }
+  EXPECT_EQ(set.size(), before);
+  EXPECT_EQ(set.wait(1ms), 0U);
+}
+
 TEST_P(WaitSets, WhatIsDetachedIsNotCalled) {
   TestPort port(root.path());
   const Pipe pipe;
@@ -939,8 +958,8 @@ TEST_P(WaitSets, AForkedChildIsToldThatTheSetIsItsParents) {
     return own.wait(10s) == 1 ? 0 : 8;
   });
   EXPECT_EQ(child.wait(), 0);
+  while (subscriber->receive()) continue;  // what the child published: until then its file stays
   EXPECT_EQ(root.files(), files);
-  while (subscriber->receive()) continue;
   ASSERT_TRUE(publisher.publish(1));
   EXPECT_EQ(set.wait(10s), 1U);
 }

@@ -33,6 +33,7 @@ enum class Errc : int {
   unanswered,         ///< Every server ended the request without a response.
   abandoned,          ///< Nobody wants responses to this request any more.
   closed,             ///< A moved-from or closed port, loan or sample was used.
+  interrupted,        ///< `interrupt()` ended the wait.
   system,             ///< Any other failure of the operating system; the message has its words.
 };
 

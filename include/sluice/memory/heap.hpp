@@ -5,6 +5,7 @@
 // tree of Boost.Interprocess, which src/ alone includes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <sluice/memory/shared_file.hpp>
@@ -25,6 +26,21 @@ class Heap {
   /// two, at most a page). Errors: Errc::no_memory and Errc::no_address_space, with what was needed
   /// and what there is, Errc::invalid_options for another alignment; nothing has changed then.
   [[nodiscard]] Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
+  /// The same for a block that counts: those that do have at most `most_counted_bytes` together.
+  /// Errors: no_address_space also where they would have more.
+  [[nodiscard]] Result<std::uint64_t> allocate_counted(std::uint64_t bytes,
+                                                       std::uint64_t alignment);
+  /// What counts has `bytes` more or less than was asked for, or is given back.
+  void count(std::uint64_t bytes) noexcept { counted_bytes_ += bytes; }
+  void uncount(std::uint64_t bytes) noexcept { counted_bytes_ -= bytes; }
+  void limit_counted(std::uint64_t bytes) noexcept { most_counted_bytes_ = bytes; }
+  /// How much more may count.
+  [[nodiscard]] std::uint64_t uncounted_bytes() const noexcept {
+    return most_counted_bytes_ - std::min(counted_bytes_, most_counted_bytes_);
+  }
+  /// Bytes that the block at `offset` has: what was asked for, rounded up.
+  [[nodiscard]] std::uint64_t block_bytes(std::uint64_t offset) const noexcept;
+
   /// `make_room()` is called when memory is short, before `allocate` gives up; it may deallocate,
   /// and returns whether it did. It is called until the block fits or it did not.
   void when_short(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
@@ -45,11 +61,15 @@ class Heap {
   [[nodiscard]] const void* begin() const noexcept { return manager_; }
 
  private:
+  template <typename Check>
+  Result<std::uint64_t> allocate_if(Check&& check, std::uint64_t bytes, std::uint64_t alignment);
   Result<void> grow_by(std::uint64_t missing_bytes);
 
   SharedFile* file_ = nullptr;
   std::function<bool()> make_room_;
   void* manager_ = nullptr;  ///< the allocation algorithm's header
+  std::uint64_t counted_bytes_ = 0;
+  std::uint64_t most_counted_bytes_ = UINT64_MAX;
 };
 
 }  // namespace sluice

@@ -29,9 +29,15 @@ class SharedHeap {
 
   [[nodiscard]] const void* anchor() const noexcept { return anchor_; }
 
-  /// Errors: those of `Heap::allocate`; Errc::forked.
+  /// Errors: those of `Heap::allocate_counted`; Errc::forked.
   [[nodiscard]] Result<void*> allocate(std::uint64_t bytes, std::uint64_t alignment);
-  /// As `Heap::expand`.
+  /// For the heap's owner: a block that does not count, and is never given back.
+  [[nodiscard]] Result<std::uint64_t> allocate_for_good(std::uint64_t bytes,
+                                                        std::uint64_t alignment) {
+    const std::lock_guard lock(mutex_);
+    return heap_->allocate(bytes, alignment);
+  }
+  /// As `Heap::expand`, as far as what counts allows.
   [[nodiscard]] std::uint64_t expand(void* block, std::uint64_t least_bytes,
                                      std::uint64_t preferred_bytes) noexcept;
   /// Gives back what `allocate` returned. A forked child leaves its parent's as it is.

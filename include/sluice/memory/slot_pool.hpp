@@ -45,7 +45,8 @@ struct PayloadLayout {
   std::uint64_t bytes = 0;  ///< of a payload; of an element for slices
   std::uint64_t alignment = 1;
   PayloadShape shape = PayloadShape::plain;
-  /// Address space for slices and what containers take, beside the slots.
+  /// The most that slices, or what containers take, have together, beside the slots. A slice of up
+  /// to a cache line is in what a slot takes.
   std::uint64_t heap_bytes = 0;
   /// Owner, dynamic: the destructor.
   void (*destroy)(void* payload) = nullptr;
@@ -155,6 +156,7 @@ class SlotPool {
   [[nodiscard]] const PayloadLayout& layout() const noexcept { return layout_; }
 
  private:
+  /// For the table and the slots.
   Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
   void destroy(Slot slot) noexcept;
 

@@ -4,12 +4,15 @@
 // outlive the port, why the last call failed, and that a forked child must leave them alone.
 //
 // A port is in two classes: a thin template, which the user holds and may move, and one without
-// templates, which stays where it is. `PortOwner` ties the first to the second.
+// templates, which stays where it is. `PortOwner` ties the first to the second. What was moved from
+// is tied to a port of its class that is closed, one for the whole process: it refuses everything
+// in the branch that a forked child takes, so that no call has to ask whether there is a port.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <sluice/core/handle_cells.hpp>
@@ -29,6 +32,9 @@ namespace sluice {
 /// The most address space that a port's options can ask for: 1 TiB.
 inline constexpr std::uint64_t kMaxHeapBytes = std::uint64_t{1} << 40;
 
+/// What a port that was never open has for its `fork_generation`; no process gets there.
+inline constexpr std::uint32_t kNeverOpen = UINT32_MAX;
+
 /// Lives until it is closed and the last of its handles is given back. Thread safety: one thread at
 /// a time, except `is_forked`, `drop`, `give_back` and `wake`.
 class Port {
@@ -36,11 +42,26 @@ class Port {
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
-  /// Whether this process is a forked child of the one that made the port.
+  /// Whether the port is not to be used here: this process is a forked child of the one that made
+  /// it, or it was never open.
   [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
+  /// Whether it is the one that stands for a port that was moved from. Its failure says so, and
+  /// nothing of it ever changes: any number of threads may use it.
+  [[nodiscard]] bool was_never_open() const noexcept { return fork_generation_ == kNeverOpen; }
   /// Why the last call failed.
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }
+
+  /// Sleeps until `present()` is at least `least`, at most `timeout`: it is asked after each change
+  /// of who is in the service, and every kLongestSleep. `peers` is for the message. Errors: forked,
+  /// closed, timed_out. System calls.
+  [[nodiscard]] Result<void> wait_for_peers(const char* peers, std::uint32_t least,
+                                            std::chrono::nanoseconds timeout,
+                                            const std::function<std::uint32_t()>& present) noexcept;
+
+  /// Ends the wait that is under way, or the next one, with Errc::interrupted. Any thread, also in
+  /// a signal handler; system calls.
+  void interrupt() noexcept;
 
   /// Gives a handle back. Any thread. Afterwards this may be gone.
   void drop(Cell cell) noexcept {
@@ -62,18 +83,15 @@ class Port {
 
   /// The port is gone; its handles may live on.
   void close() noexcept {
+    if (was_never_open()) return;
     before_close();
     if (is_forked()) return;  // the parent's: left as it is
     if (cells_.close()) end();
   }
 
  protected:
-  /// `handles`: how many may be held at once.
-  Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles = 0)
-      : kind_(kind),
-        fork_generation_(fork_generation()),
-        service_(std::move(service)),
-        cells_(handles) {}
+  /// `handles`: how many may be held at once. In `Service::none()` it is never open.
+  Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles = 0);
   virtual ~Port() = default;
   /// On the port's thread, in a forked child too.
   virtual void before_close() noexcept {}
@@ -97,6 +115,7 @@ class Port {
   /// Notes why the call under way fails, with the service's name before it. Allocates.
   Errc fail(Errc code, std::string_view why) noexcept;
   Errc fail(const Failure& failure) noexcept { return fail(failure.code, failure.message); }
+  /// Where `is_forked()`. Errc::closed, with nothing noted, of a port that was never open.
   Errc fail_forked() noexcept;
   /// There is no cell for one more handle: "all 4 <held; what to do>, or raise <option>".
   Errc fail_all(Errc code, std::uint32_t all, const char* held, const char* option) noexcept;
@@ -121,6 +140,44 @@ class Port {
     return {.payload = *resized, .count = count, .cell = loaned.cell};
   }
 
+  /// Wakes whoever sleeps at a doorbell at which this port waits.
+  virtual void rouse() noexcept { board().doorbell.rouse(); }
+  [[nodiscard]] bool is_interrupted() const noexcept {
+    // acquire: pairs with the release in `interrupt`. Before a sleep it is asked once the bell was
+    // read, which is rung after the store.
+    return interrupted_.load(std::memory_order_acquire);
+  }
+  /// Whether a wait is to end here; it has been told then.
+  [[nodiscard]] bool takes_interruption() noexcept {
+    if (!is_interrupted()) return false;
+    // relaxed: the value is all there is to it.
+    interrupted_.store(false, std::memory_order_relaxed);
+    fail(Errc::interrupted, "the wait was interrupted");
+    return true;
+  }
+
+  /// Calls `take()` until its result holds a payload or an error other than would_block, and
+  /// `sleep(left)` in between; after `timeout`, the error is timed_out.
+  template <typename Take, typename Sleep>
+  [[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
+    const Deadline deadline(timeout);
+    for (;;) {
+      auto taken = take();
+      if (taken.payload != nullptr) return taken;
+      if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
+      const auto left = deadline.left();
+      if (takes_interruption()) {
+        taken.error = Errc::interrupted;
+        return taken;
+      }
+      if (left.count() == 0) {
+        taken.error = Errc::timed_out;
+        return taken;
+      }
+      sleep(left);
+    }
+  }
+
   /// After a change that others may sleep for at the service's doorbell. Any thread.
   void wake() const noexcept {
     // seq_cst: pairs with the fence in `Doorbell::arm`, after which a sleeper looks once more.
@@ -133,7 +190,8 @@ class Port {
   template <typename Ready>
   [[nodiscard]] bool sleep_unless(Ready&& ready, std::chrono::nanoseconds timeout) {
     const Deadline slice(std::min<std::chrono::nanoseconds>(timeout, kLongestSleep));
-    return !board().doorbell.sleep_unless(ready, timeout) && slice.left().count() == 0;
+    const auto may_go_on = [&] { return is_interrupted() || ready(); };
+    return !board().doorbell.sleep_unless(may_go_on, timeout) && slice.left().count() == 0;
   }
 
  private:
@@ -146,6 +204,7 @@ class Port {
   std::uint32_t fork_generation_;
   std::unique_ptr<Service> service_;
   Failure failure_;
+  std::atomic<bool> interrupted_{false};
 
  protected:
   PortFile file_;
@@ -159,6 +218,10 @@ class ReceivingPort : public Port, public Waitable {
   [[nodiscard]] const Directory& pipes() const noexcept override { return directory(); }
   [[nodiscard]] mode_t pipe_mode() const noexcept override { return service().shared_mode(); }
 
+  [[nodiscard]] const Failure* refusal() const noexcept override {
+    return was_never_open() ? &last_failure() : nullptr;
+  }
+
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd() noexcept { return descriptor_of(*this); }
 
@@ -168,43 +231,39 @@ class ReceivingPort : public Port, public Waitable {
   void before_close() noexcept override { cut_link(); }
 };
 
-/// Calls `take()` until its result holds a payload or an error other than would_block, and
-/// `sleep(left)` in between; after `timeout`, the error is timed_out.
-template <typename Take, typename Sleep>
-[[nodiscard]] auto take_or_sleep(std::chrono::nanoseconds timeout, Take&& take, Sleep&& sleep) {
-  const Deadline deadline(timeout);
-  for (;;) {
-    auto taken = take();
-    if (taken.payload != nullptr) return taken;
-    if (taken.error != Errc::ok && taken.error != Errc::would_block) return taken;
-    const auto left = deadline.left();
-    if (left.count() == 0) {
-      taken.error = Errc::timed_out;
-      return taken;
-    }
-    sleep(left);
-  }
-}
+/// The port of class `P` that was never open: the same one at each call, made by the first, and
+/// never destroyed. Any thread. For each class in src/closed_ports.cpp.
+template <typename P>
+[[nodiscard]] P* closed_port() noexcept;
 
-/// What the user holds of a port, which ends with it: `port->close()`. Move-only.
+/// What the user holds of a port, which ends with it: `port->close()`. Move-only. One that was
+/// moved from may be assigned to and destroyed; all other calls are refused with closed, return 0,
+/// nothing, or -1 (`fd`), at once. Any thread may make them.
 ///
 /// Every constructor joins the service, or creates it. Errors (thrown as `Error`): invalid_name,
 /// invalid_options, type_mismatch, version_mismatch, corrupted, too_many_ports (1024 of its kind),
-/// no_memory, no_address_space, no_permission, forked, timed_out, system. System calls.
+/// no_memory, no_address_space, no_permission, forked, closed (the node was moved from), timed_out,
+/// system. System calls.
 template <typename P>
 class PortOwner {
  public:
-  PortOwner(PortOwner&& other) noexcept : port_(std::exchange(other.port_, nullptr)) {}
+  PortOwner(PortOwner&& other) noexcept : port_(other.take()) {}
   PortOwner& operator=(PortOwner&& other) noexcept {
     if (this != &other) {
-      close();
-      port_ = std::exchange(other.port_, nullptr);
+      port_->close();
+      port_ = other.take();
     }
     return *this;
   }
-  ~PortOwner() { close(); }
+  ~PortOwner() { port_->close(); }
 
-  /// Why the last call of this port failed, in words and numbers.
+  /// Ends the call of this port that waits (`wait`, `call`, `loan_for`, `push_for`, …), or else the
+  /// next one that would, as soon as there is nothing for it: its error is interrupted. Any thread,
+  /// also in a signal handler, as long as the port is neither moved nor destroyed meanwhile. A wait
+  /// set has `stop` for that. System calls.
+  void interrupt() noexcept { port_->interrupt(); }
+
+  /// Why the last call of this port failed, in words and numbers. closed: it was moved from.
   [[nodiscard]] const Failure& last_failure() const noexcept { return port_->last_failure(); }
 
  protected:
@@ -216,12 +275,19 @@ class PortOwner {
     return Owner(*port);
   }
 
+  /// `Port::wait_for_peers`, which `present` counts.
+  template <typename Rep, typename Period>
+  [[nodiscard]] Result<void> wait_for_peers(const char* peers, std::uint32_t least,
+                                            std::chrono::duration<Rep, Period> timeout,
+                                            std::uint32_t (P::*present)() noexcept) noexcept {
+    return port_->wait_for_peers(peers, least, to_timeout(timeout),
+                                 [this, present] { return (port_->*present)(); });
+  }
+
   P* port_;
 
  private:
-  void close() noexcept {
-    if (port_ != nullptr) port_->close();
-  }
+  [[nodiscard]] P* take() noexcept { return std::exchange(port_, closed_port<P>()); }
 };
 
 /// The same for a port that can be waited for.
@@ -237,7 +303,7 @@ class WaitablePortOwner : public PortOwner<P> {
   /// Such a call then makes a few system calls, and every 100 ms the descriptor can be read even
   /// though nothing came, so that the dead are noticed. Not while all handles that the port may
   /// have (`max_borrowed`, …) are held: then it stays readable. -1 where there was a failure
-  /// (`last_failure()`): forked, no_memory, no_permission, system.
+  /// (`last_failure()`): forked, closed, no_memory, no_permission, system.
   [[nodiscard]] int fd() noexcept { return this->port_->fd(); }
 
   /// For `WaitSet`.

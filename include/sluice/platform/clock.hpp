@@ -7,8 +7,31 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
+#include <ratio>
 
 namespace sluice {
+
+/// Any duration as a time to wait, in whole nanoseconds, rounded down: 0 for a negative one (and
+/// not a number), the most there is (292 years) for a longer one, `hours::max()` and infinity among
+/// them.
+template <typename Rep, typename Period>
+[[nodiscard]] constexpr std::chrono::nanoseconds to_timeout(
+    std::chrono::duration<Rep, Period> time) noexcept {
+  using std::chrono::nanoseconds;
+  // Wide enough for every count of 64 bits, and for its product with any period.
+  using Wide = std::chrono::duration<long double, std::nano>;
+  static_assert(std::numeric_limits<long double>::digits >= 63);
+  const Wide wide(time);
+  if (!(wide > Wide::zero())) return nanoseconds::zero();
+  if (wide >= Wide(nanoseconds::max())) return nanoseconds::max();
+  return nanoseconds(static_cast<nanoseconds::rep>(wide.count()));
+}
+/// The same where there is nothing to convert.
+[[nodiscard]] constexpr std::chrono::nanoseconds to_timeout(
+    std::chrono::nanoseconds time) noexcept {
+  return time.count() > 0 ? time : std::chrono::nanoseconds::zero();
+}
 
 /// `now + time`; saturates instead of overflowing.
 [[nodiscard]] constexpr std::chrono::steady_clock::time_point later(

@@ -19,7 +19,8 @@ using NodeOptions = RootOptions;
 /// What a node's ports share. Lives until the node and every port and handle of it are gone.
 class NodeState;
 
-/// Thread safety: one thread at a time; making ports from several threads is safe.
+/// Thread safety: one thread at a time; making ports from several threads is safe. One that was
+/// moved from has no name, id 0 and default options; making a port with it is refused with closed.
 class Node {
  public:
   /// Makes a node called `name` (1 to 255 printable ASCII characters without blanks; several may

@@ -55,9 +55,13 @@ class Service {
   /// Joins the service of `description`, creating it where nobody is in it. Others may create and
   /// leave it at the same moment; gives up after 10 s of that.
   /// Errors: invalid_name, type_mismatch (names the first field that differs), corrupted,
-  /// version_mismatch, no_permission, no_memory, forked, timed_out, system.
+  /// version_mismatch, no_permission, no_memory, forked, closed (`node` is null), timed_out,
+  /// system.
   [[nodiscard]] static Result<std::unique_ptr<Service>> join(
       const std::shared_ptr<const NodeState>& node, const ServiceDescription& description);
+  /// One that nobody is in, for a port that was never open: it has neither a directory nor a board.
+  [[nodiscard]] static std::unique_ptr<Service> none();
+  [[nodiscard]] bool was_joined() const noexcept { return node_ != nullptr; }
   /// Leaves, and removes the directory if nobody else is in it.
   ~Service();
   Service(const Service&) = delete;

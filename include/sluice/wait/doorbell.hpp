@@ -66,6 +66,14 @@ struct Doorbell {
     return false;
   }
 
+  /// Wakes who sleeps in `sleep_unless`, to look for something else than what the doorbell is for.
+  /// A system call; may be made in a signal handler.
+  void rouse() noexcept {
+    // release: pairs with the acquire in `rung`.
+    bell.fetch_add(1, std::memory_order_release);
+    futex_wake_all(bell);
+  }
+
  private:
   void ring(const Directory& pipes) noexcept {
     // acq_rel: of several wakers, one wins each sleeper.

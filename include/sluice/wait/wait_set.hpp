@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <sluice/core/result.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/wait/waitable.hpp>
 #include <utility>
 
@@ -57,7 +58,9 @@ class WaitSet {
   /// Calls `callback` in each round in which there is something to take from `port`. It should take
   /// all there is, or at least one: what is left there makes it be called again at once. A port
   /// that is destroyed is detached; it may be moved.
-  /// Errors: forked; where pipes are needed (see docs/waiting.md) no_memory, no_permission, system.
+  /// Errors: forked; closed (the port was moved from); invalid_options (an empty callback, here and
+  /// below); where pipes are needed (see docs/waiting.md)
+  /// no_memory, no_permission, system.
   template <WaitablePort Port>
   Attachment attach(Port& port, Callback callback) noexcept {  // NOLINT: it is moved
     return attach_waitable(port.waitable(), {}, std::move(callback));
@@ -72,17 +75,21 @@ class WaitSet {
   /// Calls `callback` each time that `interval` is over, first after one `interval`. What was
   /// missed while another callback took its time is left out; the rhythm stays.
   /// Errors: forked, invalid_options (not longer than 0).
-  Attachment attach_interval(std::chrono::nanoseconds interval, Callback callback) noexcept;
+  template <typename Rep, typename Period>
+  Attachment attach_interval(std::chrono::duration<Rep, Period> interval,
+                             Callback callback) noexcept {  // NOLINT: it is moved
+    return attach_period(to_timeout(interval), std::move(callback));
+  }
 
   /// Calls `callback` when there was nothing to take from `port` for as long as `time`, and again
   /// after each `time` in which there still is nothing. Attach the port as well if it is to be
   /// read; where it is not, what lies there counts as coming. What comes and is taken within one
   /// callback of another attachment is not seen.
   /// Errors: as `attach`, invalid_options (not longer than 0).
-  template <WaitablePort Port>
-  Attachment attach_deadline(Port& port, std::chrono::nanoseconds time,
+  template <WaitablePort Port, typename Rep, typename Period>
+  Attachment attach_deadline(Port& port, std::chrono::duration<Rep, Period> time,
                              Callback callback) noexcept {  // NOLINT: it is moved
-    return attach_waitable(port.waitable(), time, std::move(callback));
+    return attach_waitable(port.waitable(), to_timeout(time), std::move(callback));
   }
 
   /// Its callback is not called any more. Returns whether it was attached.
@@ -99,7 +106,10 @@ class WaitSet {
   /// One round: sleeps until there is something to call, at most `timeout`, and calls everything
   /// for which there is. Returns how many were called; 0 also after `stop`, or where it cannot
   /// sleep (`last_failure()`). Signals are the program's own matter.
-  std::size_t wait(std::chrono::nanoseconds timeout);
+  template <typename Rep, typename Period>
+  std::size_t wait(std::chrono::duration<Rep, Period> timeout) {
+    return wait_for(to_timeout(timeout));
+  }
 
   /// Ends the `run` or `wait` that is going on as soon as the running callback returns; if there is
   /// none, the next one. From any thread, also in a signal handler; system calls.
@@ -113,6 +123,8 @@ class WaitSet {
 
   Attachment attach_waitable(Waitable& waitable, std::optional<std::chrono::nanoseconds> deadline,
                              Callback callback) noexcept;
+  Attachment attach_period(std::chrono::nanoseconds interval, Callback callback) noexcept;
+  std::size_t wait_for(std::chrono::nanoseconds timeout);
   Attachment attached(Result<std::uint64_t> number) noexcept;
 
   std::unique_ptr<State> state_;

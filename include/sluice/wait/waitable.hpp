@@ -37,6 +37,9 @@ class Waitable {
   Waitable(const Waitable&) = delete;
   Waitable& operator=(const Waitable&) = delete;
 
+  /// Why nobody can wait for it, where that is so: then nothing else may be called. Stays where it
+  /// is.
+  [[nodiscard]] virtual const Failure* refusal() const noexcept { return nullptr; }
   /// Rung after each change that may make it ready.
   [[nodiscard]] virtual Doorbell& doorbell() noexcept = 0;
   /// Where the doorbell's wake pipes are, and the mode of a new one.

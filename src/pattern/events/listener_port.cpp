@@ -28,8 +28,8 @@ EventSet ListenerPort::wait(std::chrono::nanoseconds timeout) noexcept {
     const EventSet events = receive();
     if (events) return events;
     const auto left = deadline.left();
-    if (left.count() == 0) return {};
-    const auto has_any = [this] { return mailbox().has_any(); };
+    if (takes_interruption() || left.count() == 0) return {};
+    const auto has_any = [this] { return is_interrupted() || mailbox().has_any(); };
     if (doorbell().sleep_unless(has_any, std::min(left, next_look_.left()))) continue;
     // Whoever was woken does not ask for the time first.
     if (!has_any()) look_in_time();

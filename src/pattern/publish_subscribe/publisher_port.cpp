@@ -134,12 +134,17 @@ Result<void> PublisherPort::grow() {
   return grown;
 }
 
-/// What free and retired slots hold is given up. Returns whether that was anything.
+/// What free and retired slots and dropped loans hold is given up. Returns whether that was
+/// anything.
 bool PublisherPort::make_room() noexcept {
   const bool is_dynamic = payload_.shape == PayloadShape::dynamic;
   // A container may grow on another thread than the port's; that one must not touch the slots.
   if (is_dynamic && loaned_on_ != std::this_thread::get_id()) return false;
   const std::uint32_t before = writer_.free_slots();
+  for (std::uint32_t i = 0; i < cells_.count(); ++i) {
+    const Cell cell(i);
+    if (slots_[cell] != kNoSlot && !cells_.is_held(cell)) give_back(cell);  // a dropped loan's
+  }
   reclaim();
   const bool released = pool_.release_blocks(writer_.free_list());
   return released || (is_dynamic && writer_.free_slots() > before);

@@ -55,6 +55,7 @@ Result<void> SubscriberPort::open() {
   count_rows();
   if (auto joined = file_.join(); !joined) return joined;
   look_at_publishers();
+  wake();  // from now on publishers count it
   return pending_failure_;
 }
 
@@ -175,7 +176,7 @@ bool SubscriberPort::has_samples() const noexcept {
 }
 
 Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexcept {
-  return take_or_sleep(
+  const Borrowed borrowed = take_or_sleep(
       timeout,
       [&]() -> Borrowed {
         if (want == Want::current && !is_forked() && !is_ready()) return {};
@@ -184,6 +185,11 @@ Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexc
       [this](std::chrono::nanoseconds left) {
         if (sleep_unless([this] { return peers_.has_news() || has_samples(); }, left)) look();
       });
+  if (borrowed.error == Errc::timed_out) {
+    fail(Errc::timed_out,
+         format("no sample for {} ms; {} publishers are there", to_ms(timeout), peers_.present()));
+  }
+  return borrowed;
 }
 
 std::uint64_t SubscriberPort::lost() const noexcept {

@@ -70,6 +70,7 @@ Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout) noexcept 
     if (now == RequestFate::ended) return {.error = Errc::ok};
     if (now == RequestFate::died) return {.error = error_of(cell)};
     const auto left = deadline.left();
+    if (takes_interruption()) return {.error = Errc::interrupted};
     if (left.count() == 0) {
       fail(Errc::timed_out, format("no response for {} ms; {} servers are there", to_ms(timeout),
                                    present_servers()));

@@ -64,8 +64,7 @@ Result<ProducerPort*> ProducerPort::create(const Node& node, const ServiceDescri
   if (!joined) return joined.failure();
   auto queue = open_queue(**joined, options);
   if (!queue) return in_service(service.name, queue.failure());
-  std::unique_ptr<ProducerPort> port(
-      new ProducerPort(std::move(*joined), std::move(*queue), options));
+  auto port = std::make_unique<ProducerPort>(std::move(*joined), std::move(*queue), options);
   if (auto opened = port->open(payload); !opened) return in_service(service.name, opened.failure());
   return port.release();
 }
@@ -76,8 +75,12 @@ Result<void> ProducerPort::open(const PayloadLayout& payload) {
                ProducerFile::kHeapOffset + SlotPool::reserved_bytes(payload, most_slots_));
   if (auto made = create_file(ProducerFile::kHeapOffset + 1024, reserved); !made) return made;
   auto& words = file_.words<ProducerFile>();
-  if (auto opened = pool_.open(file_.shared(), words.table, words.slots, ProducerFile::kHeapOffset,
-                               payload, [this] { reclaim(); });
+  if (auto opened =
+          pool_.open(file_.shared(), words.table, words.slots, ProducerFile::kHeapOffset, payload,
+                     [this] {
+                       give_back_dropped();
+                       reclaim();
+                     });
       !opened) {
     return opened;
   }
@@ -99,6 +102,15 @@ bool ProducerPort::reclaim() noexcept {
   return pool_.free_count() > before;
 }
 
+/// The slots that cells keep of loans that were dropped.
+void ProducerPort::give_back_dropped() noexcept {
+  for (std::uint32_t i = 0; i < cells_.count(); ++i) {
+    const Cell cell(i);
+    if (slots_[cell] == kNoSlot || cells_.is_held(cell)) continue;
+    pool_.give_back(std::exchange(slots_[cell], kNoSlot));
+  }
+}
+
 Result<void> ProducerPort::find_free() noexcept {
   if (reclaim()) return {};
   if (pool_.size() < most_slots_) return pool_.grow_to(pool_.size() + 1, "jobs");
@@ -112,6 +124,7 @@ Errc ProducerPort::push_for(Cell cell, std::chrono::nanoseconds timeout) noexcep
     const Errc error = push(cell);
     if (error != Errc::would_block) return error;
     const auto left = deadline.left();
+    if (takes_interruption()) return Errc::interrupted;
     if (left.count() == 0) {
       return fail(Errc::timed_out,
                   format("no room for {} ms, because the oldest of {} jobs is not done",
@@ -132,7 +145,11 @@ bool ProducerPort::wait_until_done(std::chrono::nanoseconds timeout) noexcept {
   const Deadline deadline(timeout);
   while (pending() > 0) {
     const auto left = deadline.left();
-    if (left.count() == 0) return false;
+    if (takes_interruption()) return false;
+    if (left.count() == 0) {
+      fail(Errc::timed_out, format("{} jobs are not done after {} ms", pending(), to_ms(timeout)));
+      return false;
+    }
     sleep_for_done([this] { return pending() == 0; }, left);
   }
   return !is_forked();
@@ -140,7 +157,8 @@ bool ProducerPort::wait_until_done(std::chrono::nanoseconds timeout) noexcept {
 
 template <typename Ready>
 void ProducerPort::sleep_for_done(Ready&& ready, std::chrono::nanoseconds timeout) {
-  if (queue_.room().sleep_unless(ready, timeout)) return;
+  const auto may_go_on = [&] { return is_interrupted() || ready(); };
+  if (queue_.room().sleep_unless(may_go_on, timeout)) return;
   look_in_time();  // a worker may have died without a word
 }
 

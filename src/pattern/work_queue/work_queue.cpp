@@ -55,9 +55,10 @@ bool has_no_jobs(const Directory& service, const std::string& producer) {
 const PortKind kProducerKind{"producer", FileKind::producer, has_no_jobs};
 const PortKind kWorkerKind{"worker", FileKind::worker, put_back_jobs};
 
-WorkQueue::WorkQueue(SharedFile file, std::uint32_t capacity) noexcept
-    : file_(std::move(file)),
-      queue_(*file_.region().at<Words>(WorkQueueFile::kWordsOffset), capacity) {}
+WorkQueue WorkQueue::none() {
+  alignas(Words) static std::byte memory[Words::bytes(1)];
+  return {SharedFile(), *Words::create(memory, 1), 1};
+}
 
 Result<WorkQueue> WorkQueue::open(const Directory& service) {
   auto file = SharedFile::open(service, kWorkQueueFile, FileKind::work_queue, sizeof(WorkQueueFile),
@@ -74,7 +75,8 @@ Result<WorkQueue> WorkQueue::open(const Directory& service) {
                           "the service, and it is made again",
                           file->path(), capacity, file->region().mapped_bytes())};
   }
-  return WorkQueue(std::move(*file), capacity);
+  auto& words = *file->region().at<Words>(WorkQueueFile::kWordsOffset);
+  return WorkQueue(std::move(*file), words, capacity);
 }
 
 Result<WorkQueue> WorkQueue::open_or_make(const Service& service, std::uint32_t depth) {
@@ -93,7 +95,8 @@ Result<WorkQueue> WorkQueue::open_or_make(const Service& service, std::uint32_t 
     return open(service.directory());  // another's is there
   if (!linked) return linked.failure();
   file->close_descriptor();  // nobody owns it: nobody asks for its lock
-  return WorkQueue(std::move(*file), capacity);
+  auto& words = *file->region().at<Words>(WorkQueueFile::kWordsOffset);
+  return WorkQueue(std::move(*file), words, capacity);
 }
 
 }  // namespace sluice

@@ -149,12 +149,17 @@ Borrowed WorkerPort::assign_slowly(const WorkIndexQueue::Job& job, Cell cell) no
 }
 
 Borrowed WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
-  return take_or_sleep(
+  const Borrowed job = take_or_sleep(
       timeout, [this] { return receive(); },
       [this](std::chrono::nanoseconds left) {
         // After a long sleep: somebody may have died without a word.
         if (sleep_unless([this] { return has_ready(); }, left)) look();
       });
+  if (job.error == Errc::timed_out) {
+    fail(Errc::timed_out,
+         format("no job for {} ms; {} producers are there", to_ms(timeout), present_producers()));
+  }
+  return job;
 }
 
 bool WorkerPort::give_back(const Borrowed& job) noexcept {
@@ -216,6 +221,10 @@ bool WorkerPort::is_ready() noexcept {
 std::uint32_t WorkerPort::producers() noexcept {
   if (is_forked()) return 0;
   look();
+  return present_producers();
+}
+
+std::uint32_t WorkerPort::present_producers() const noexcept {
   return static_cast<std::uint32_t>(
       std::count_if(by_seat_.begin(), by_seat_.end(), [](const auto& producer) {
         // relaxed: this thread's own.

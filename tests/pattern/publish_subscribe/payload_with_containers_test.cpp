@@ -167,6 +167,35 @@ TEST_F(PayloadsWithContainers, RunningOutSaysWhatWasNeededAndWhatThereIs) {
 }
 #endif
 
+#if defined(__cpp_exceptions)
+TEST_F(PayloadsWithContainers, HaveNoMoreThanTheHeapBytesTogether) {
+  constexpr std::size_t kHeap = std::size_t{1} << 20;
+  Publisher<Counted> publisher(*node, "counted", {.depth = 1, .heap_bytes = kHeap});
+  std::vector<Loan<Counted>> loans;
+  for (int i = 0; i < 4; ++i) loans.push_back(publisher.loan());
+  // One grows where it is, the others take new blocks.
+  std::size_t bytes = 0;
+  try {
+    for (;; bytes += 4 * 512 * sizeof(std::uint64_t)) {
+      for (auto& loan : loans) loan->numbers.resize(loan->numbers.size() + 512);
+      ASSERT_LE(bytes, kHeap);
+    }
+  } catch (const Error& error) {
+    EXPECT_EQ(error.cause(), Errc::no_address_space);
+    EXPECT_NE(std::string(error.what()).find("of 1048576 bytes are in use; raise heap_bytes"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_GT(bytes, kHeap / 4);
+  loans.resize(1);
+  for (int i = 0; i < 20; ++i) publisher.publish(publisher.loan());
+  loans[0]->numbers = Vector<std::uint64_t>();
+  loans[0]->numbers.shrink_to_fit();
+  EXPECT_NO_THROW(loans[0]->numbers.resize(kHeap * 3 / 4 / sizeof(std::uint64_t)));
+  EXPECT_THROW(loans[0]->numbers.resize(kHeap / sizeof(std::uint64_t) + 1), Error);
+}
+#endif
+
 TEST_F(PayloadsWithContainers, HoldAGibibyteInAVector) {
   constexpr std::size_t kBytes = std::size_t{1} << 30;
   auto publisher = Publisher<Counted>::create(

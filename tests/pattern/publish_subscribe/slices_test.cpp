@@ -135,6 +135,31 @@ TEST_F(Slices, RunningOutSaysWhatWasNeededAndWhatThereIs) {
   EXPECT_TRUE(publisher.loan(1000)) << "it goes on";
 }
 
+/// The limit is that of all that are loaned, published or held together, to the byte.
+TEST_F(Slices, HaveNoMoreThanTheHeapBytesTogether) {
+  constexpr std::size_t kHeap = std::size_t{1} << 20;
+  Publisher<std::byte[]> publisher(*node, "bytes", {.depth = 1, .heap_bytes = kHeap});
+  for (const std::size_t mib : {2, 4, 8, 60, 64, 128}) {
+    EXPECT_EQ(publisher.loan(mib << 20).error(), Errc::no_address_space) << mib;
+  }
+  EXPECT_EQ(publisher.loan(kHeap + 1).error(), Errc::no_address_space);
+  {
+    std::vector<Loan<std::byte[]>> loans;
+    for (int i = 0; i < 4; ++i) {
+      loans.push_back(publisher.loan(kHeap / 4));
+      ASSERT_TRUE(loans.back()) << publisher.last_failure().message;
+    }
+    loans.pop_back();
+    EXPECT_EQ(publisher.loan(kHeap / 4 + 1).error(), Errc::no_address_space);
+    EXPECT_NE(publisher.last_failure().message.find(
+                  "cannot allocate 262145 bytes: 786432 of 1048576 bytes are in use"),
+              std::string::npos)
+        << publisher.last_failure().message;
+    EXPECT_TRUE(publisher.loan(kHeap / 4));
+  }
+  EXPECT_TRUE(publisher.loan(kHeap)) << "what was dropped does not count";
+}
+
 TEST_F(Slices, BlocksOfFreeSlotsAreGivenUpWhereMemoryIsShort) {
   constexpr std::size_t kHeap = std::size_t{256} << 20;
   Publisher<std::byte[]> publisher(*node, "bytes",

@@ -128,6 +128,20 @@ TEST_F(Jobs, SlicesThatRunOutOfAddressSpaceSaySo) {
   EXPECT_TRUE(producer.loan(1000)) << "it goes on";
 }
 
+TEST_F(Jobs, SlicesHaveNoMoreThanTheHeapBytesTogether) {
+  constexpr std::size_t kHeap = std::size_t{1} << 20;
+  Producer<std::byte[]> producer(*node, "jobs", {.max_loans = 5, .heap_bytes = kHeap});
+  EXPECT_EQ(producer.loan(kHeap + 1).error(), Errc::no_address_space);
+  for (const std::size_t parts : {4U, 2U, 1U}) {
+    std::vector<Loan<std::byte[]>> loans;
+    for (std::size_t i = 0; i < parts; ++i) {
+      loans.push_back(producer.loan(kHeap / parts));
+      ASSERT_TRUE(loans.back()) << producer.last_failure().message;
+    }
+    EXPECT_EQ(producer.loan(100).error(), Errc::no_address_space);
+  }
+}
+
 TEST_F(Jobs, BlocksOfJobsThatAreDoneAreGivenUpWhereMemoryIsShort) {
   constexpr std::size_t kHeap = std::size_t{256} << 20;
   Producer<std::byte[]> producer(*node, "jobs", {.max_loans = 1, .heap_bytes = kHeap});

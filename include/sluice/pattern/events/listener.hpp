@@ -7,6 +7,7 @@
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/listener_port.hpp>
 #include <sluice/pattern/port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -28,26 +29,31 @@ class Listener : public WaitablePortOwner<ListenerPort> {
 
   /// The events since the last look; does not block. Wait-free; system calls only when ports have
   /// come or gone. Does not look for notifiers that died: `wait` and `notifiers` do.
-  EventSet receive() noexcept { return port_ == nullptr ? EventSet() : port_->receive(); }
+  EventSet receive() noexcept { return port_->receive(); }
 
   /// The same, but sleeps until there are some, at most `timeout`; then the set is empty. Looks
   /// every 100 ms whether notifiers have died.
-  EventSet wait(std::chrono::nanoseconds timeout) noexcept {
-    return port_ == nullptr ? EventSet() : port_->wait(timeout);
+  template <typename Rep, typename Period>
+  EventSet wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return port_->wait(to_timeout(timeout));
   }
 
   /// Notifiers of the service now; one whose `on_leave` or `on_death` has just come may still be
   /// counted. System calls.
-  [[nodiscard]] std::uint32_t notifiers() noexcept {
-    return port_ == nullptr ? 0 : port_->notifiers();
+  [[nodiscard]] std::uint32_t notifiers() noexcept { return port_->notifiers(); }
+
+  /// Sleeps until there are at least `count` notifiers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_notifiers(std::uint32_t count,
+                                  std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("notifiers", count, timeout, &ListenerPort::notifiers);
   }
 
   /// Why the last call may have seen less than there is: forked, closed (moved from), system and
   /// others (it could not look which notifiers are there; it is tried again). `ok`: it has not.
-  [[nodiscard]] const Failure& last_failure() const noexcept {
-    static const Failure moved_from{Errc::closed, "this listener was moved from"};
-    return port_ == nullptr ? moved_from : port_->last_failure();
-  }
+  using WaitablePortOwner::last_failure;
 
  private:
   using WaitablePortOwner::WaitablePortOwner;

@@ -51,13 +51,17 @@ class ListenerPort final : public ReceivingPort {
   /// See `Subscriber::fd`.
   [[nodiscard]] int fd() noexcept {
     const int fd = descriptor_of(*this);
-    if (fd < 0) has_failure_of_fd_ = true;
+    if (fd < 0 && !is_forked()) has_failure_of_fd_ = true;
     return fd;
   }
 
   [[nodiscard]] std::uint32_t notifiers() noexcept;
 
  private:
+  void rouse() noexcept override {
+    mailbox().doorbell.rouse();
+    Port::rouse();
+  }
   [[nodiscard]] Mailbox& mailbox() const noexcept { return file_.words<ListenerFile>().mailbox; }
   [[nodiscard]] EventSet take() noexcept {
     follow_changes();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/events/event_id.hpp>
@@ -29,11 +30,18 @@ class Notifier : public PortOwner<NotifierPort> {
   /// event yet gets it once. What this thread did before is seen by whoever takes the event. Never
   /// blocks. Wait-free, in time proportional to the listeners; a system call only if a listener
   /// sleeps or ports have come or gone. A listener that died without a word may still be counted.
-  std::uint32_t notify(EventId id) noexcept { return port_ == nullptr ? 0 : port_->notify(id); }
+  std::uint32_t notify(EventId id) noexcept { return port_->notify(id); }
 
   /// Listeners of the service now. System calls.
-  [[nodiscard]] std::uint32_t listeners() noexcept {
-    return port_ == nullptr ? 0 : port_->listeners();
+  [[nodiscard]] std::uint32_t listeners() noexcept { return port_->listeners(); }
+
+  /// Sleeps until there are at least `count` listeners, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_listeners(std::uint32_t count,
+                                  std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("listeners", count, timeout, &NotifierPort::listeners);
   }
 
   /// Tells this notifier from every other one: `PortInfo::incarnation`.
@@ -42,10 +50,7 @@ class Notifier : public PortOwner<NotifierPort> {
   /// Why the last call may not have reached every listener: forked, closed (moved from), no_memory,
   /// no_address_space or system (they could not be looked at; it is tried again with the next
   /// event). `ok`: it did.
-  [[nodiscard]] const Failure& last_failure() const noexcept {
-    static const Failure moved_from{Errc::closed, "this notifier was moved from"};
-    return port_ == nullptr ? moved_from : port_->last_failure();
-  }
+  using PortOwner::last_failure;
 
  private:
   using PortOwner::PortOwner;

@@ -11,6 +11,7 @@
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/publish_subscribe/publisher_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <span>
 #include <string_view>
@@ -63,15 +64,16 @@ class Publisher : public PortOwner<PublisherPort> {
 
   /// The same, but waits for room, at most `timeout`, under lossless delivery; then the error is
   /// timed_out.
-  template <typename... Args>
+  template <typename Rep, typename Period, typename... Args>
   requires(!is_slice<T>)
-      [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout,
+      [[nodiscard]] Loan<T> loan_for(std::chrono::duration<Rep, Period> timeout,
                                      Args&&... args) noexcept(throws_nothing<Args...>()) {
-    return build(port_->loan_for(timeout), std::forward<Args>(args)...);
+    return build(port_->loan_for(to_timeout(timeout)), std::forward<Args>(args)...);
   }
-  [[nodiscard]] Loan<T> loan_for(std::chrono::nanoseconds timeout, std::size_t count) noexcept
-      requires(is_slice<T>) {
-    return Loan<T>(port_, port_->loan_slice_for(timeout, count));
+  template <typename Rep, typename Period>
+  requires(is_slice<T>) [[nodiscard]] Loan<T> loan_for(std::chrono::duration<Rep, Period> timeout,
+                                                       std::size_t count) noexcept {
+    return Loan<T>(port_, port_->loan_slice_for(to_timeout(timeout), count));
   }
 
   /// Publishes a loan of this publisher; returns its sequence number, which counts from 0. Never
@@ -101,6 +103,15 @@ class Publisher : public PortOwner<PublisherPort> {
   /// Subscribers of the service now. What is published from here on reaches them, if this publisher
   /// stays until they next receive or wait. System calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept { return port_->subscribers(); }
+
+  /// Sleeps until there are at least `count` subscribers, which then miss nothing of what is
+  /// published, at most `timeout`. Returns ok, or why not (`last_failure()` says the same):
+  /// timed_out, with how many there are; forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_subscribers(std::uint32_t count,
+                                    std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("subscribers", count, timeout, &PublisherPort::subscribers);
+  }
 
   /// What samples of this publisher say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }

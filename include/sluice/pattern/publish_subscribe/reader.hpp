@@ -7,6 +7,7 @@
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
 #include <sluice/pattern/sample.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -47,8 +48,9 @@ class Reader : public WaitablePortOwner<SubscriberPort> {
 
   /// Sleeps until there is a value that `read` has not returned yet, at most `timeout`, and reads
   /// it. The error is timed_out where there was none.
-  [[nodiscard]] Sample<T> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Sample<T>(port_, port_->wait(SubscriberPort::Want::current, timeout));
+  template <typename Rep, typename Period>
+  [[nodiscard]] Sample<T> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Sample<T>(port_, port_->wait(SubscriberPort::Want::current, to_timeout(timeout)));
   }
 
   /// Whether there is a value that `read` has not returned yet. System calls only when ports have
@@ -57,6 +59,15 @@ class Reader : public WaitablePortOwner<SubscriberPort> {
 
   /// Writers (and publishers) of the service that this reader reads from now. System calls.
   [[nodiscard]] std::uint32_t writers() noexcept { return port_->publishers(); }
+
+  /// Sleeps until there are at least `count` writers (or publishers) to read from, at most
+  /// `timeout`. Returns ok, or why not (`last_failure()` says the same): timed_out, with how many
+  /// there are; forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_writers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("writers", count, timeout, &SubscriberPort::publishers);
+  }
 
  private:
   using WaitablePortOwner::WaitablePortOwner;

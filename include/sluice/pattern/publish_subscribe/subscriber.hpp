@@ -8,6 +8,7 @@
 #include <sluice/pattern/publish_subscribe/options.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
 #include <sluice/pattern/sample.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -37,8 +38,9 @@ class Subscriber : public WaitablePortOwner<SubscriberPort> {
   }
 
   /// The same, but sleeps until there is one, at most `timeout`.
-  [[nodiscard]] Sample<T> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Sample<T>(port_, port_->wait(SubscriberPort::Want::oldest, timeout));
+  template <typename Rep, typename Period>
+  [[nodiscard]] Sample<T> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Sample<T>(port_, port_->wait(SubscriberPort::Want::oldest, to_timeout(timeout)));
   }
 
   /// The newest sample that was not received yet, passing over older ones, which are not counted as
@@ -52,6 +54,15 @@ class Subscriber : public WaitablePortOwner<SubscriberPort> {
 
   /// Publishers of the service that this subscriber reads from now. System calls.
   [[nodiscard]] std::uint32_t publishers() noexcept { return port_->publishers(); }
+
+  /// Sleeps until there are at least `count` publishers to read from, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_publishers(std::uint32_t count,
+                                   std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("publishers", count, timeout, &SubscriberPort::publishers);
+  }
 
  private:
   using WaitablePortOwner::WaitablePortOwner;

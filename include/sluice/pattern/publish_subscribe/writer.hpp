@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <sluice/pattern/publish_subscribe/publisher.hpp>
 #include <string_view>
 #include <utility>
@@ -49,7 +51,15 @@ class Writer : private Publisher<T> {
 
   /// Readers (and subscribers) of the service now. System calls.
   [[nodiscard]] std::uint32_t readers() noexcept { return this->subscribers(); }
+  /// As `Publisher::wait_for_subscribers`: until there are at least `count` readers (or
+  /// subscribers), at most `timeout`.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_readers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_subscribers(count, timeout);
+  }
   using Publisher<T>::id;
+  using Publisher<T>::interrupt;
   using Publisher<T>::last_failure;
 
  private:

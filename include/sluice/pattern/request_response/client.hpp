@@ -73,7 +73,9 @@ class Client : public PortOwner<ClientPort> {
   /// server, at most `timeout`; for a server to come, too. Errors: timed_out, peer_died, unanswered
   /// (every server ended the request without a response), and those of `loan` and
   /// `Pending::receive`.
-  [[nodiscard]] Sample<R> call(Original<Q> value, std::chrono::nanoseconds timeout) noexcept {
+  template <typename Rep, typename Period>
+  [[nodiscard]] Sample<R> call(Original<Q> value,
+                               std::chrono::duration<Rep, Period> timeout) noexcept {
     Pending<R> pending = send(value);
     Sample<R> response = pending.wait(timeout);
     if (response || response.error() != Errc::ok) return response;
@@ -83,6 +85,15 @@ class Client : public PortOwner<ClientPort> {
   /// Servers of the service now. What is sent from here on reaches them when they next receive or
   /// wait. System calls.
   [[nodiscard]] std::uint32_t servers() noexcept { return port_->servers(); }
+
+  /// Sleeps until there are at least `count` servers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_servers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("servers", count, timeout, &ClientPort::servers);
+  }
 
  private:
   using PortOwner::PortOwner;

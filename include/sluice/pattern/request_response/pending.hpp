@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <sluice/pattern/request_response/client_port.hpp>
 #include <sluice/pattern/sample.hpp>
+#include <sluice/platform/clock.hpp>
 
 namespace sluice {
 
@@ -64,9 +65,10 @@ class [[nodiscard]] Pending : public PendingBase {
 
   /// The same, but sleeps until there is one, at most `timeout`. False with ok: `finished()`.
   /// Errors besides: timed_out, peer_died (within 200 ms of the last server's death).
-  [[nodiscard]] Sample<R> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Sample<R>(owner_,
-                     *this ? owner_->wait(what_.cell, timeout) : Borrowed{.error = what_.error});
+  template <typename Rep, typename Period>
+  [[nodiscard]] Sample<R> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Sample<R>(owner_, *this ? owner_->wait(what_.cell, to_timeout(timeout))
+                                   : Borrowed{.error = what_.error});
   }
 };
 

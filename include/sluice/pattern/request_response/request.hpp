@@ -8,6 +8,7 @@
 #include <sluice/pattern/loan.hpp>
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/wait/silence.hpp>
 #include <utility>
 
@@ -73,16 +74,18 @@ class [[nodiscard]] Request : public PayloadHandle<RequestBase, const Q> {
 
   /// The same, but waits until the client has read on, at most `timeout`; then the error is
   /// timed_out.
-  template <typename... Args>
-  requires(!is_slice<R>) [[nodiscard]] Loan<R> loan_for(std::chrono::nanoseconds timeout,
+  template <typename Rep, typename Period, typename... Args>
+  requires(!is_slice<R>) [[nodiscard]] Loan<R> loan_for(std::chrono::duration<Rep, Period> timeout,
                                                         Args&&... args) noexcept(noexcept(R{
       std::declval<Args>()...})) {
-    return construct<R>(this->owner_, this->owner_->loan_for(this->what_.cell, timeout),
+    return construct<R>(this->owner_, this->owner_->loan_for(this->what_.cell, to_timeout(timeout)),
                         std::forward<Args>(args)...);
   }
-  [[nodiscard]] Loan<R> loan_for(std::chrono::nanoseconds timeout, std::size_t count) noexcept
-      requires(is_slice<R>) {
-    return Loan<R>(this->owner_, this->owner_->loan_slice_for(this->what_.cell, timeout, count));
+  template <typename Rep, typename Period>
+  requires(is_slice<R>) [[nodiscard]] Loan<R> loan_for(std::chrono::duration<Rep, Period> timeout,
+                                                       std::size_t count) noexcept {
+    return Loan<R>(this->owner_,
+                   this->owner_->loan_slice_for(this->what_.cell, to_timeout(timeout), count));
   }
 
   /// Sends a loan of this request. Never fails. Wait-free; a system call only if somebody sleeps.

@@ -8,6 +8,7 @@
 #include <sluice/pattern/request_response/options.hpp>
 #include <sluice/pattern/request_response/request.hpp>
 #include <sluice/pattern/request_response/server_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -43,12 +44,23 @@ class Server : public WaitablePortOwner<ServerPort> {
   [[nodiscard]] Request<Q, R> receive() noexcept { return Request<Q, R>(port_, port_->receive()); }
 
   /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out.
-  [[nodiscard]] Request<Q, R> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Request<Q, R>(port_, port_->wait(timeout));
+  template <typename Rep, typename Period>
+  [[nodiscard]] Request<Q, R> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Request<Q, R>(port_, port_->wait(to_timeout(timeout)));
   }
 
   /// Clients of the service that this server is connected with now. System calls.
   [[nodiscard]] std::uint32_t clients() noexcept { return port_->clients(); }
+
+  /// Sleeps until there are at least `count` clients that this server is connected with, at most
+  /// `timeout`: clients that were there before it are once they have made a call since it came.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_clients(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("clients", count, timeout, &ServerPort::clients);
+  }
 
   /// What responses of this server say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }

@@ -9,6 +9,7 @@
 #include <sluice/pattern/payload.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/producer_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 #include <utility>
@@ -73,8 +74,10 @@ class Producer : public PortOwner<ProducerPort> {
     return Pushed(error);
   }
   /// The same, but waits for room, at most `timeout`. Errors: timed_out, forked.
-  Pushed push_for(std::chrono::nanoseconds timeout, Loan<T>&& loan) noexcept {  // NOLINT
-    const Errc error = port_->push_for(loan.cell_in(port_, kNotItsLoan), timeout);
+  template <typename Rep, typename Period>
+  Pushed push_for(std::chrono::duration<Rep, Period> timeout,
+                  Loan<T>&& loan) noexcept {  // NOLINT: moved from only where it succeeds
+    const Errc error = port_->push_for(loan.cell_in(port_, kNotItsLoan), to_timeout(timeout));
     if (error == Errc::ok) (void)loan.hand_on(port_, kNotItsLoan);
     return Pushed(error);
   }
@@ -85,19 +88,30 @@ class Producer : public PortOwner<ProducerPort> {
     if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
     return push_copy(value, [&](Cell cell) { return port_->push(cell); });
   }
-  Pushed push_for(std::chrono::nanoseconds timeout, Original<T> value) noexcept {
-    return push_copy(value, [&](Cell cell) { return port_->push_for(cell, timeout); });
+  template <typename Rep, typename Period>
+  Pushed push_for(std::chrono::duration<Rep, Period> timeout, Original<T> value) noexcept {
+    return push_copy(value, [&](Cell cell) { return port_->push_for(cell, to_timeout(timeout)); });
   }
 
   /// Jobs of this producer that are not done.
   [[nodiscard]] std::uint32_t pending() const noexcept { return port_->pending(); }
   /// Sleeps until all jobs of this producer are done, at most `timeout`. Returns whether they are.
-  [[nodiscard]] bool wait_until_done(std::chrono::nanoseconds timeout) noexcept {
-    return port_->wait_until_done(timeout);
+  template <typename Rep, typename Period>
+  [[nodiscard]] bool wait_until_done(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return port_->wait_until_done(to_timeout(timeout));
   }
 
   /// Workers of the service now. System calls.
   [[nodiscard]] std::uint32_t workers() noexcept { return port_->workers(); }
+
+  /// Sleeps until there are at least `count` workers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_workers(std::uint32_t count,
+                                std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("workers", count, timeout, &ProducerPort::workers);
+  }
 
  private:
   static constexpr const char* kNotItsLoan = "push of a loan that is empty or of another producer";

@@ -29,6 +29,9 @@ class ProducerPort final : public Port {
                                                     const ServiceDescription& service,
                                                     const PayloadLayout& payload,
                                                     const ProducerOptions& options);
+  /// For `create`, both.
+  ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
+  Result<void> open(const PayloadLayout& payload);
 
   /// System calls only when there were never so many slots in use.
   [[nodiscard]] Loaned loan() noexcept {
@@ -91,14 +94,16 @@ class ProducerPort final : public Port {
     Slot slot;
   };
 
-  ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
-
-  Result<void> open(const PayloadLayout& payload);
+  void rouse() noexcept override {
+    queue_.room().rouse();
+    Port::rouse();
+  }
   /// The file goes now if none of its jobs is in the queue; else when they are done.
   void before_end() noexcept override { file_.leave(queue_->has_jobs_of(file_.seat())); }
   [[nodiscard]] bool is_pending(const Pending& job) const noexcept {
     return queue_->is_pending(job.position, file_.seat(), job.slot);
   }
+  void give_back_dropped() noexcept;
   bool reclaim() noexcept;
   Result<void> find_free() noexcept;
   /// Sleeps until a job is done, unless `ready()`, for at most `timeout`.

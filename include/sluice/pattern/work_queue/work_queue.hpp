@@ -12,6 +12,7 @@
 #include <sluice/queue/work_index_queue.hpp>
 #include <sluice/service/service.hpp>
 #include <sluice/wait/doorbell.hpp>
+#include <utility>
 
 namespace sluice {
 
@@ -25,6 +26,9 @@ class WorkQueue {
   /// of two). The caller is a participant of the service, so that nobody removes it meanwhile.
   [[nodiscard]] static Result<WorkQueue> open_or_make(const Service& service, std::uint32_t depth);
 
+  /// One of no service, for a producer that was never open.
+  [[nodiscard]] static WorkQueue none();
+
   [[nodiscard]] WorkIndexQueue& operator*() noexcept { return queue_; }
   [[nodiscard]] WorkIndexQueue* operator->() noexcept { return &queue_; }
   [[nodiscard]] const WorkIndexQueue* operator->() const noexcept { return &queue_; }
@@ -33,7 +37,8 @@ class WorkQueue {
   }
 
  private:
-  explicit WorkQueue(SharedFile file, std::uint32_t capacity) noexcept;
+  WorkQueue(SharedFile file, WorkIndexQueue::Words& words, std::uint32_t capacity) noexcept
+      : file_(std::move(file)), queue_(words, capacity) {}
 
   SharedFile file_;
   WorkIndexQueue queue_;

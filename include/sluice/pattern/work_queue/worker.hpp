@@ -8,6 +8,7 @@
 #include <sluice/pattern/work_queue/job.hpp>
 #include <sluice/pattern/work_queue/options.hpp>
 #include <sluice/pattern/work_queue/worker_port.hpp>
+#include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
 #include <string_view>
 
@@ -37,12 +38,22 @@ class Worker : public WaitablePortOwner<WorkerPort> {
   [[nodiscard]] Job<T> receive() noexcept { return Job<T>(port_, port_->receive()); }
 
   /// The same, but sleeps until there is one, at most `timeout`.
-  [[nodiscard]] Job<T> wait(std::chrono::nanoseconds timeout) noexcept {
-    return Job<T>(port_, port_->wait(timeout));
+  template <typename Rep, typename Period>
+  [[nodiscard]] Job<T> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
+    return Job<T>(port_, port_->wait(to_timeout(timeout)));
   }
 
   /// Producers of the service now. System calls.
   [[nodiscard]] std::uint32_t producers() noexcept { return port_->producers(); }
+
+  /// Sleeps until there are at least `count` producers, at most `timeout`.
+  /// Returns ok, or why not (`last_failure()` says the same): timed_out, with how many there are;
+  /// forked. System calls.
+  template <typename Rep, typename Period>
+  Result<void> wait_for_producers(std::uint32_t count,
+                                  std::chrono::duration<Rep, Period> timeout) noexcept {
+    return this->wait_for_peers("producers", count, timeout, &WorkerPort::producers);
+  }
 
  private:
   using WaitablePortOwner::WaitablePortOwner;

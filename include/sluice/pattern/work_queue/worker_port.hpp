@@ -133,6 +133,7 @@ class WorkerPort final : public ReceivingPort {
   void retire(std::unique_ptr<ProducerPeer>& producer);
   bool finish(const WorkIndexQueue::Job& job) noexcept;
   bool put_back(const WorkIndexQueue::Job& job) noexcept;
+  [[nodiscard]] std::uint32_t present_producers() const noexcept;
   [[nodiscard]] bool is_held(const ProducerPeer& producer) const noexcept;
 
   PayloadLayout payload_;
