@@ -215,7 +215,7 @@ Result<void> Service::open_board() {
     if (!made) return made.failure();
     const FileHeader header = made->header();  // the new object takes its place
     new (made->region().data())
-        Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0};
+        Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0, .several = 0};
     if (auto linked = made->link(directory_, kBoardFile); !linked) return linked;
     board = std::move(*made);
   }

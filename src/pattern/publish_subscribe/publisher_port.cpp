@@ -3,6 +3,7 @@
 #include <bit>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/publish_subscribe/publisher_port.hpp>
+#include <sluice/platform/lock.hpp>
 #include <sluice/service/departure.hpp>
 
 namespace sluice {
@@ -49,23 +50,26 @@ const PortKind kPublisherKind{.name = "publisher",
                               .before_drop = count_as_lost};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-                             const PublisherOptions& options)
+                             const PublisherOptions& options, const WriterRole& role)
     : Port(kPublisherKind, std::move(service), options.max_loans),
       payload_(payload),
       options_(options),
+      role_(role),
       slots_(options.max_loans, kNoSlot),
-      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}) {}
+      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}),
+      board_(board()) {}
 
 Result<PublisherPort*> PublisherPort::create(const Node& node, const ServiceDescription& service,
                                              const PayloadLayout& payload,
-                                             const PublisherOptions& options) {
+                                             const PublisherOptions& options,
+                                             const WriterRole& role) {
   const auto checked =
       require({{"PublisherOptions::history", options.history, 0, kMaxDepth},
                {"PublisherOptions::depth", options.depth, 1, kMaxDepth},
                {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
                {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
                {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
-  return open_port<PublisherPort>(node, service, checked, payload, options);
+  return open_port<PublisherPort>(node, service, checked, payload, options, role);
 }
 
 Result<void> PublisherPort::open() {
@@ -101,6 +105,8 @@ Result<void> PublisherPort::open() {
                              .capacity = capacity});
   if (auto grown = grow(); !grown) return grown;
   if (auto joined = file_.join(); !joined) return joined;
+  meet_publishers();
+  if (role_.is_writer) begin_stamping();
   look();
   return pending_failure_;
 }
@@ -147,6 +153,8 @@ bool PublisherPort::make_room() noexcept {
 
 void PublisherPort::look() noexcept {
   if (!look_at_subscribers()) return;
+  // relaxed: ordered by the acquire of the generation at which the look began.
+  if (board().several.load(std::memory_order_relaxed) != 0) begin_stamping();
   pending_failure_ = {};
   (void)grow();  // where it fails, the next loan that finds no free slot says so
 }
@@ -162,13 +170,41 @@ bool PublisherPort::look_at_subscribers() noexcept {
                                   },
                                   [](Subscriber&) {});
   if (peers_.is_blind()) {
+    blind_since_ = std::min(blind_since_, writer_.published());
     pending_failure_ = looked.failure();
     return false;
   }
+  blind_since_ = UINT64_MAX;
   peers_.drop_if([](const Subscriber& subscriber) { return subscriber.is_gone; });
   if (is_lossless()) lap_limit_ = 0;  // to be worked out again
   next_look_ = Deadline(kLongestSleep / 2);
   return true;
+}
+
+/// After it has joined. Once two publishers are there at the same time, all of the service stamp
+/// for ever: what is not stamped is older, unless its publisher came when the others were gone.
+void PublisherPort::meet_publishers() noexcept {
+  const auto names = list(directory());
+  const auto is_living_other = [this](const std::string& name) {
+    const auto seat = seat_in(name, kPublisherKind);
+    if (!seat || *seat == file_.seat()) return false;
+    const auto file = open_file(directory(), name, false);
+    return file ? is_locked(*file) : file.error() != Errc::not_found;
+  };
+  if (names && std::none_of(names->begin(), names->end(), is_living_other)) return;
+  // relaxed: the announcement that follows hands it on, to every look.
+  if (board().several.exchange(1, std::memory_order_relaxed) == 0) {
+    board().announce_change(directory());
+  }
+}
+
+void PublisherPort::prepare(Slot slot) noexcept {
+  if (is_forked()) abort_with("publish of a loan in a forked child; make a publisher of its own");
+  if (peers_.has_news()) look();
+  if (!is_stamping()) return;
+  auto& header = *reinterpret_cast<SlotHeader*>(pool_.header(slot));
+  // relaxed: the release of the entry hands it on, as it does the payload.
+  std::atomic_ref(header.stamp).store(steady_now_ns(), std::memory_order_relaxed);
 }
 
 Result<void> PublisherPort::connect(Subscriber& subscriber) {
@@ -179,9 +215,9 @@ Result<void> PublisherPort::connect(Subscriber& subscriber) {
         format("has rows of {} bytes for {} samples", shape.row_bytes, claims));
   }
   // While its row is unset it may read from the last head that it can have missed, less the
-  // history.
-  const std::uint64_t assumed =
-      checked_head_ > options_.history ? checked_head_ - options_.history : 0;
+  // history: that before the last sample, since each is published after a look for news.
+  const std::uint64_t before = std::min(writer_.published(), blind_since_);
+  const std::uint64_t assumed = before - std::min(before, options_.history + std::uint64_t{1});
   subscriber.reader = {.row = nullptr,
                        .claims = claims,
                        .seat = subscriber.seat,

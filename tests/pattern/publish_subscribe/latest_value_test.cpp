@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <sluice/sluice.hpp>
 #include <string>
@@ -271,6 +273,139 @@ TEST_F(LatestValue, AForkedChildIsRefused) {
   });
   EXPECT_EQ(child.wait(), 0);
   EXPECT_EQ(reader.read()->count, 1U);
+}
+
+/// Where samples come from several publishers, the one that was published last is read.
+struct Order : LatestValue {
+  /// Writers, or publishers of which each had been alone for a while.
+  Publisher<State>& publisher(std::size_t i) {
+    while (publishers.size() <= i) publishers.emplace_back(*node, "state");
+    return publishers[i];
+  }
+  void publish(std::size_t i, std::uint64_t count) {
+    EXPECT_TRUE(publisher(i).publish(State{count, 0}));
+  }
+
+  std::vector<Publisher<State>> publishers;
+};
+
+TEST_F(Order, TheLastOfTwoIsReadWhicheverThatIs) {
+  for (const bool comes_before : {true, false}) {
+    for (const std::size_t last : {0U, 1U}) {
+      Writer<State> writers[] = {Writer<State>(*node, "state"), Writer<State>(*node, "state")};
+      std::unique_ptr<Reader<State>> reader;
+      if (comes_before) reader = std::make_unique<Reader<State>>(*node, "state");
+      for (const std::size_t i : {1 - last, last}) EXPECT_TRUE(writers[i].write(State{i, 0}));
+      if (!comes_before) reader = std::make_unique<Reader<State>>(*node, "state");
+      EXPECT_EQ(reader->read()->count, last);
+      EXPECT_FALSE(reader->updated());
+      EXPECT_EQ(reader->read()->count, last) << "and stays";
+      EXPECT_TRUE(writers[1 - last].write(State{7, 0}));
+      EXPECT_EQ(reader->read()->count, 7U);
+    }
+  }
+}
+
+TEST_F(Order, EveryOrderOfThreePublishersIsKept) {
+  std::array<std::size_t, 3> order{0, 1, 2};
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) publish(i, count++);
+  Reader<State> early(*node, "state");
+  Subscriber<State> subscriber(*node, "state");
+  do {
+    for (const std::size_t i : order) publish(i, count++);
+    Reader<State> late(*node, "state");
+    EXPECT_EQ(early.read()->count, count - 1);
+    EXPECT_EQ(late.read()->count, count - 1);
+    EXPECT_EQ(subscriber.latest()->count, count - 1);
+    EXPECT_FALSE(subscriber.latest()) << "older ones are passed over";
+    EXPECT_EQ(early.read()->count, count - 1);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_F(Order, WhatWasPublishedAloneIsOlder) {
+  publish(0, 1);
+  publish(1, 2);
+  for (int i = 0; i < 3; ++i) {
+    Reader<State> reader(*node, "state");
+    EXPECT_EQ(reader.read()->count, 2U);
+    EXPECT_EQ(reader.read()->count, 2U);
+  }
+  publish(0, 3);
+  EXPECT_EQ(Reader<State>(*node, "state").read()->count, 3U);
+}
+
+TEST_F(Order, ALoanFromBeforeTheOtherCameIsPublishedWhenItIs) {
+  Reader<State> reader(*node, "state");
+  auto loan = publisher(0).loan(3U, 0U);
+  publish(1, 2);
+  publisher(0).publish(std::move(loan));
+  EXPECT_EQ(reader.read()->count, 3U);
+}
+
+TEST_F(Order, OneThatComesWhenAllOthersAreGoneIsNewerThanThey) {
+  Reader<State> reader(*node, "state");
+  Subscriber<State> subscriber(*node, "state");
+  publish(0, 1);
+  publish(1, 2);
+  EXPECT_EQ(reader.read()->count, 2U);
+  EXPECT_EQ(subscriber.latest()->count, 2U);
+  publishers.clear();
+  EXPECT_EQ(reader.read()->count, 2U);
+  EXPECT_FALSE(subscriber.latest());
+  for (std::uint64_t i = 3; i < 6; ++i) {
+    publish(0, i);
+    EXPECT_EQ(reader.read()->count, i);
+    EXPECT_EQ(subscriber.latest()->count, i);
+  }
+}
+
+TEST_F(Order, OnlyWhatIsReturnedIsHeld) {
+  Reader<State> reader(*node, "state", {.max_borrowed = 1});
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    publish(0, 2 * i);
+    publish(1, 2 * i + 1);
+    publish(2, 2 * i + 2);
+    EXPECT_EQ(reader.read()->count, 2 * i + 2);
+  }
+  const auto held = reader.read();
+  EXPECT_EQ(reader.read().error(), Errc::too_many_borrowed);
+}
+
+TEST_F(Order, WhatWasReadIsNotReadAgainAfterSomethingOlder) {
+  Reader<State> reader(*node, "state");
+  publish(0, 1);
+  publish(1, 2);
+  EXPECT_EQ(reader.read()->count, 2U);
+  publishers.pop_back();
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(reader.read()->count, 2U) << "the last, of one that is gone";
+  EXPECT_EQ(reader.wait(1ms).error(), Errc::timed_out);
+  publish(0, 3);
+  EXPECT_EQ(reader.wait(1s)->count, 3U);
+}
+
+TEST_F(Order, TwoProcessesWhoTakeTurnsAreReadInThatOrder) {
+  constexpr std::uint64_t kValues = 2000;
+  ChildProcess other([](const ChildProcess::Line& line) {
+    const Node own("other");
+    Writer<State> writer(own, "state");
+    for (std::uint64_t i = 0; i < kValues; ++i) {
+      line.hear();
+      if (!writer.write(State{2 * i + 1, 0})) return 1;
+      line.say();
+    }
+    return 0;
+  });
+  Writer<State> writer(*node, "state");
+  Reader<State> reader(*node, "state");
+  for (std::uint64_t i = 0; i < kValues; ++i) {
+    ASSERT_TRUE(writer.write(State{2 * i, 0}));
+    other.say();
+    ASSERT_TRUE(other.hear());
+    ASSERT_EQ(reader.read()->count, 2 * i + 1);
+  }
+  EXPECT_EQ(other.wait(), 0);
 }
 
 }  // namespace

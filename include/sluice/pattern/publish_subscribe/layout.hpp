@@ -31,6 +31,20 @@ inline constexpr std::uint32_t kMaxHandles = 256;
 
 static_assert(SlotTable::chunk_of(kMaxSlots) < SlotTable::kChunks);
 
+/// When a sample was published, as far as its publisher says so: the order of samples of different
+/// publishers.
+struct Moment {
+  std::uint64_t stamp = 0;      ///< `SlotHeader::stamp`
+  std::uint64_t announced = 0;  ///< `FileHeader::announced` of the publisher
+
+  /// Whoever does not stamp has not met the other: it came when the other's file was gone, or has
+  /// published before the other came.
+  [[nodiscard]] bool is_before(const Moment& other) const noexcept {
+    if (stamp == 0 || other.stamp == 0) return announced < other.announced;
+    return stamp < other.stamp;
+  }
+};
+
 /// A publisher's fixed words.
 struct PublisherShape {
   std::uint32_t capacity;  ///< entries of the ring, a power of two

@@ -41,9 +41,7 @@ class Publisher : public PortOwner<PublisherPort> {
   /// The same without exceptions.
   [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
                                                 const PublisherOptions& options = {}) noexcept {
-    return own<Publisher>(PublisherPort::create(node,
-                                                service_of<T>(Pattern::publish_subscribe, service),
-                                                port_layout<T>(options.heap_bytes), options));
+    return create(node, service, options, {});
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
@@ -75,8 +73,8 @@ class Publisher : public PortOwner<PublisherPort> {
   }
 
   /// Publishes a loan of this publisher; returns its sequence number, which counts from 0. Never
-  /// fails. Wait-free; a system call only if a subscriber sleeps. Aborts where `loan` is empty or
-  /// another publisher's: a programmer's error.
+  /// fails. Wait-free; a system call only if a subscriber sleeps, or ports have come or gone.
+  /// Aborts where `loan` is empty or another publisher's: a programmer's error.
   std::uint64_t publish(Loan<T>&& loan) noexcept {
     return port_->publish(
         loan.hand_on(port_, "publish of a loan that is empty or of another publisher"));
@@ -104,6 +102,16 @@ class Publisher : public PortOwner<PublisherPort> {
 
   /// What samples of this publisher say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
+
+ protected:
+  /// The same for a `Writer`.
+  [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
+                                                const PublisherOptions& options,
+                                                const WriterRole& role) noexcept {
+    return own<Publisher>(PublisherPort::create(node,
+                                                service_of<T>(Pattern::publish_subscribe, service),
+                                                port_layout<T>(options.heap_bytes), options, role));
+  }
 
  private:
   template <typename... Args>

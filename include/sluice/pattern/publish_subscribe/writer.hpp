@@ -24,11 +24,12 @@ class Writer : private Publisher<T> {
  public:
   /// Joins `service`, or creates it. Errors: as for `Publisher`.
   explicit Writer(const Node& node, std::string_view service, const WriterOptions& options = {})
-      : Publisher<T>(node, service, publisher_options(options)) {}
+      : Writer(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Writer> create(const Node& node, std::string_view service,
                                              const WriterOptions& options = {}) noexcept {
-    auto publisher = Publisher<T>::create(node, service, publisher_options(options));
+    auto publisher =
+        Publisher<T>::create(node, service, publisher_options(options), {.is_writer = true});
     if (!publisher) return publisher.failure();
     return Writer(std::move(*publisher));
   }
@@ -36,7 +37,8 @@ class Writer : private Publisher<T> {
   /// A value to fill in before others see it.
   using Publisher<T>::loan;
   /// Makes a loan of this writer the newest value; returns how many there were before it.
-  /// Wait-free; a system call only if a reader sleeps. Aborts as `Publisher::publish`.
+  /// Wait-free; a system call only if a reader sleeps, or ports have come or gone. Aborts as
+  /// `Publisher::publish`.
   std::uint64_t write(Loan<T>&& value) noexcept { return this->publish(std::move(value)); }
   /// The same for a copy of `value`. Errors: as for `Publisher::loan`.
   Published write(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
