@@ -93,7 +93,7 @@ Result<std::uint32_t> remove_service(SharedFile& service, const Directory& servi
   };
   // Before the ports: the jobs in it keep the files of their producers.
   remove(kWorkQueueFile);
-  removed += reap_files(directory);
+  removed += reap_files(directory, true);
   remove(kBoardFile);
   remove(kServiceFile);
   ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);

@@ -38,6 +38,44 @@ void count_as_lost(const Directory& service, const std::string& dropped, const s
       std::memory_order_relaxed);
 }
 
+/// What a publisher's file says of its newest sample.
+struct Newest {
+  bool is_there;
+  bool is_kept;  ///< outlives its publisher
+  Moment moment;
+};
+Result<Newest> newest_in(const Directory& service, const std::string& name) {
+  const auto file = SharedFile::open(service, name, FileKind::publisher, sizeof(PublisherFile));
+  if (!file) return file.failure();
+  const auto& words = *file->region().at<PublisherFile>(0);
+  // acquire: pairs with the release in `BroadcastWriter::publish`; the stamp is stored before.
+  const std::uint64_t published = words.words.head.load(std::memory_order_acquire);
+  // relaxed, both: ordered by the acquire.
+  return Newest{
+      .is_there = published != 0,
+      .is_kept = words.shape.read().keeps_last != 0,
+      .moment = {
+          .stamp = words.newest_stamp.load(std::memory_order_relaxed),
+          .announced = word_of(*file, &FileHeader::announced).load(std::memory_order_relaxed)}};
+}
+
+/// Whether `name` is a writer's file with the newest value of the service: none was published after
+/// it. Of two at the same moment it is one.
+bool has_last_value(const Directory& service, const std::string& name) {
+  const auto own = newest_in(service, name);
+  // What cannot be looked at for want of something of this process's own may have it.
+  if (!own) return is_own_failure(own.error());
+  if (!own->is_kept || !own->is_there) return false;
+  const auto names = list(service);
+  if (!names) return true;
+  return std::none_of(names->begin(), names->end(), [&](const std::string& other_name) {
+    if (other_name == name || !seat_in(other_name, kPublisherKind)) return false;
+    const auto other = newest_in(service, other_name);
+    if (!other || !other->is_there || other->moment.is_before(own->moment)) return false;
+    return own->moment.is_before(other->moment) || own->moment.announced < other->moment.announced;
+  });
+}
+
 constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
   return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
 }
@@ -47,6 +85,7 @@ constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
 const PortKind kPublisherKind{.name = "publisher",
                               .file = FileKind::publisher,
                               .receivers = &kSubscriberKind,
+                              .is_kept = has_last_value,
                               .before_drop = count_as_lost};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
@@ -92,7 +131,7 @@ Result<void> PublisherPort::open() {
   words.shape.write({.capacity = capacity,
                      .delivery = wanted,
                      .history = options_.history,
-                     .unused = 0,
+                     .keeps_last = role_.is_writer ? 1U : 0U,
                      .ring_offset = ring_offset,
                      .help_offset = help_offset});
   auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, payload_);
@@ -203,8 +242,21 @@ void PublisherPort::prepare(Slot slot) noexcept {
   if (peers_.has_news()) look();
   if (!is_stamping()) return;
   auto& header = *reinterpret_cast<SlotHeader*>(pool_.header(slot));
-  // relaxed: the release of the entry hands it on, as it does the payload.
-  std::atomic_ref(header.stamp).store(steady_now_ns(), std::memory_order_relaxed);
+  const std::uint64_t now = steady_now_ns();
+  // relaxed, both: the release of the entry hands them on, as it does the payload. Killed before
+  // that: the value before is taken for one that was written now.
+  std::atomic_ref(header.stamp).store(now, std::memory_order_relaxed);
+  file_.words<PublisherFile>().newest_stamp.store(now, std::memory_order_relaxed);
+}
+
+/// A writer that holds the newest value leaves it to those who come later; the one that held it
+/// before may go now.
+void PublisherPort::before_end() noexcept {
+  const bool is_needed = has_last_value(directory(), file_.name());
+  file_.leave(is_needed);
+  if (!is_needed) return;
+  reap_senders_to(directory(), kSubscriberKind);
+  limit_departed(directory(), kPublisherKind);
 }
 
 Result<void> PublisherPort::connect(Subscriber& subscriber) {

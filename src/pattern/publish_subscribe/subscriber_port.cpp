@@ -124,8 +124,10 @@ void SubscriberPort::start(Publisher& publisher) noexcept {
   const Region& region = publisher.file.region();
   const PublisherFile& words = *region.at<PublisherFile>(0);
   const BroadcastHead& head = words.words;
-  // relaxed: counted before the names of those that were lost were removed.
-  if (publisher.is_gone) lost_before_ += words.lost_before.load(std::memory_order_relaxed);
+  // relaxed: counted before the names of those that were lost were removed. Who looks first was not
+  // there for them.
+  if (publisher.is_gone && file_.looked() != 0)
+    lost_before_ += words.lost_before.load(std::memory_order_relaxed);
   // acquire: pairs with the release in `BroadcastWriter::publish`.
   const std::uint64_t published = head.head.load(std::memory_order_acquire);
   const std::uint64_t history =

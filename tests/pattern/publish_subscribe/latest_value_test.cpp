@@ -408,5 +408,110 @@ TEST_F(Order, TwoProcessesWhoTakeTurnsAreReadInThatOrder) {
   EXPECT_EQ(other.wait(), 0);
 }
 
+/// The newest value of a service outlives its writer.
+struct LastValue : LatestValue {
+  void write(std::uint64_t count) {
+    EXPECT_TRUE(Writer<State>(*node, "state").write(State{count, 0}));
+  }
+  void write_and_be_killed(std::uint64_t count) {
+    ChildProcess child([count](const ChildProcess::Line& line) {
+      const Node own("victim");
+      Writer<State> writer(own, "state");
+      writer.write(State{count, 0});
+      line.say();
+      line.hear();
+      return 0;
+    });
+    ASSERT_TRUE(child.hear());
+    child.kill();
+  }
+  std::uint64_t read_late() {
+    const auto value = Reader<State>(*node, "state").read();
+    return value ? value->count : 0;
+  }
+  [[nodiscard]] std::size_t publisher_files() const {
+    std::size_t count = 0;
+    for (const std::string& name : root.files())
+      count += name.find("/publisher.") != std::string::npos;
+    return count;
+  }
+};
+
+TEST_F(LastValue, IsReadByOneWhoComesWhenTheWriterHasLeftOrWasKilled) {
+  Reader<State> old(*node, "state");
+  write(5);
+  EXPECT_EQ(read_late(), 5U);
+  EXPECT_EQ(old.read()->count, 5U);
+  EXPECT_EQ(read_late(), 5U) << "after all have looked";
+  EXPECT_EQ(old.writers(), 0U);
+  write_and_be_killed(6);
+  EXPECT_EQ(read_late(), 6U);
+  EXPECT_EQ(old.read()->count, 6U);
+  EXPECT_EQ(read_late(), 6U);
+  EXPECT_EQ(publisher_files(), 1U);
+}
+
+TEST_F(LastValue, WaitsForALateReader) {
+  const Reader<State> old(*node, "state");
+  write(5);
+  Reader<State> late(*node, "state");
+  EXPECT_TRUE(late.updated());
+  EXPECT_EQ(late.wait(10s)->count, 5U);
+  EXPECT_FALSE(late.updated());
+  EXPECT_EQ(late.read()->count, 5U);
+}
+
+TEST_F(LastValue, StaysUntilANewWriterWritesForTheFirstTime) {
+  Reader<State> old(*node, "state");
+  write(5);
+  Writer<State> successor(*node, "state");
+  EXPECT_EQ(old.read()->count, 5U);
+  EXPECT_EQ(read_late(), 5U) << "the new one has not written yet";
+  EXPECT_EQ(publisher_files(), 2U);
+  successor.write(State{6, 0});
+  EXPECT_EQ(read_late(), 6U);
+  EXPECT_EQ(old.read()->count, 6U);
+  EXPECT_EQ(publisher_files(), 1U);
+}
+
+TEST_F(LastValue, OfSeveralWritersThatAreGoneIsTheOneThatWasWrittenLast) {
+  const Reader<State> old(*node, "state");
+  {
+    Writer<State> first(*node, "state");
+    Writer<State> second(*node, "state");
+    second.write(State{1, 0});
+    first.write(State{2, 0});
+  }
+  EXPECT_EQ(read_late(), 2U);
+}
+
+TEST_F(LastValue, NoFilesPileUpWhereNobodyReads) {
+  const Reader<State> old(*node, "state");
+  for (std::uint64_t i = 1; i <= 100; ++i) write(i);
+  EXPECT_LE(publisher_files(), 66U);
+  EXPECT_EQ(read_late(), 100U);
+}
+
+TEST_F(LastValue, IsNotPushedOutByPublishersThatComeAndGo) {
+  Reader<State> old(*node, "state");
+  Subscriber<State> stopped(*node, "state");
+  write(5);
+  for (int i = 0; i < 80; ++i) Publisher<State> silent(*node, "state");
+  EXPECT_EQ(read_late(), 5U);
+}
+
+TEST_F(LastValue, IsHistoryForALateSubscriber) {
+  const Reader<State> old(*node, "state");
+  {
+    Writer<State> writer(*node, "state");
+    writer.write(State{4, 0});
+    writer.write(State{5, 0});
+  }
+  Subscriber<State> late(*node, "state");
+  EXPECT_EQ(late.receive()->count, 5U);
+  EXPECT_FALSE(late.receive());
+  EXPECT_EQ(late.lost(), 0U);
+}
+
 }  // namespace
 }  // namespace sluice

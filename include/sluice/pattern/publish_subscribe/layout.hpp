@@ -49,8 +49,8 @@ struct Moment {
 struct PublisherShape {
   std::uint32_t capacity;  ///< entries of the ring, a power of two
   std::uint32_t delivery;
-  std::uint32_t history;  ///< samples that a late subscriber gets
-  std::uint32_t unused;
+  std::uint32_t history;     ///< samples that a late subscriber gets
+  std::uint32_t keeps_last;  ///< 1: a writer, whose newest sample outlives it
   std::uint64_t ring_offset;
   std::uint64_t help_offset;
 };
@@ -60,12 +60,15 @@ struct PublisherFile {
   FixedWords<PublisherShape> shape;
   /// Samples of earlier publishers that were removed before all had found them.
   std::atomic<std::uint64_t> lost_before;
-  std::uint64_t unused[3];
+  /// `SlotHeader::stamp` of its newest sample.
+  std::atomic<std::uint64_t> newest_stamp;
+  std::uint64_t unused[2];
   BroadcastHead words;
   SlotTable slots;  ///< ordered by `words.slots`
 };
 static_assert(offsetof(PublisherFile, shape) == 64 && sizeof(PublisherShape) == 32 &&
               offsetof(PublisherShape, ring_offset) == 16 &&
+              offsetof(PublisherFile, newest_stamp) == 104 &&
               offsetof(PublisherFile, words) == 128 && offsetof(PublisherFile, slots) == 192);
 
 /// A subscriber's fixed words.

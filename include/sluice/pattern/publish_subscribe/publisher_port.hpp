@@ -111,6 +111,7 @@ class PublisherPort final : public Port {
     }
   };
 
+  void before_end() noexcept override;
   /// Who joined, left or died; then as many slots as are needed now.
   void look() noexcept;
   bool look_at_subscribers() noexcept;

@@ -17,8 +17,8 @@ struct WriterOptions {
 
 /// Writes the newest value of something, of any size, for any number of readers to look at in
 /// place. A writer is a publisher that keeps its last sample for those who come later; subscribers
-/// of the same service get every value. The value lasts as long as its writer, and with each reader
-/// that has looked for it by then. Thread safety: one thread at a time.
+/// of the same service get every value. The last value outlives its writer, until another one
+/// writes or nobody is in the service. Thread safety: one thread at a time.
 template <typename T>
 class Writer : private Publisher<T> {
  public:
