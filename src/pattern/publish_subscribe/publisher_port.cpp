@@ -143,7 +143,13 @@ Result<void> PublisherPort::open() {
                              .help = file_.region().at<BroadcastHelp>(help_offset),
                              .capacity = capacity});
   if (auto grown = grow(); !grown) return grown;
+  if (role_.is_exclusive) {
+    if (auto excluded = exclude_others(); !excluded) return excluded;
+  }
   if (auto joined = file_.join(); !joined) return joined;
+  if (!role_.is_exclusive) {
+    if (auto asked = ask_for_an_exclusive_one(); !asked) return asked;
+  }
   meet_publishers();
   if (role_.is_writer) begin_stamping();
   look();
@@ -220,17 +226,45 @@ bool PublisherPort::look_at_subscribers() noexcept {
   return true;
 }
 
+/// Perhaps, where it cannot be seen.
+bool PublisherPort::has_living_other() const {
+  const auto names = list(directory());
+  return !names || std::any_of(names->begin(), names->end(), [this](const std::string& name) {
+    const auto seat = seat_in(name, kPublisherKind);
+    if (!seat || (file_.has_joined() && *seat == file_.seat())) return false;
+    const auto file = open_file(directory(), name, false);
+    return file ? is_locked(*file) : file.error() != Errc::not_found;
+  });
+}
+
+// An exclusive writer locks the board, then looks for others; any other is linked, then asks for
+// the lock. Whichever comes second sees the first. The kernel drops both locks with their owners.
+
+Result<void> PublisherPort::exclude_others() {
+  auto board_file = open_file(directory(), kBoardFile, true);
+  if (!board_file) return board_file.failure();
+  const auto locked = try_lock(*board_file, LockKind::exclusive);
+  if (!locked) return locked.failure();
+  exclusive_ = std::move(*board_file);
+  if (*locked && !has_living_other()) return {};
+  return Failure{Errc::already_exists,
+                 format("{} is there, and this one is to be the only one; end the other, or leave "
+                        "out WriterOptions::exclusive",
+                        *locked ? "another writer or publisher" : "another exclusive writer")};
+}
+
+Result<void> PublisherPort::ask_for_an_exclusive_one() const {
+  const auto board_file = open_file(directory(), kBoardFile, true);
+  if (!board_file) return board_file.failure();
+  if (!is_locked(*board_file)) return {};
+  return Failure{Errc::already_exists,
+                 "a writer with WriterOptions::exclusive is there; end it first"};
+}
+
 /// After it has joined. Once two publishers are there at the same time, all of the service stamp
 /// for ever: what is not stamped is older, unless its publisher came when the others were gone.
 void PublisherPort::meet_publishers() noexcept {
-  const auto names = list(directory());
-  const auto is_living_other = [this](const std::string& name) {
-    const auto seat = seat_in(name, kPublisherKind);
-    if (!seat || *seat == file_.seat()) return false;
-    const auto file = open_file(directory(), name, false);
-    return file ? is_locked(*file) : file.error() != Errc::not_found;
-  };
-  if (names && std::none_of(names->begin(), names->end(), is_living_other)) return;
+  if (!has_living_other()) return;
   // relaxed: the announcement that follows hands it on, to every look.
   if (board().several.exchange(1, std::memory_order_relaxed) == 0) {
     board().announce_change(directory());

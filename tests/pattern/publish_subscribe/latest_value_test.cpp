@@ -513,5 +513,90 @@ TEST_F(LastValue, IsHistoryForALateSubscriber) {
   EXPECT_EQ(late.lost(), 0U);
 }
 
+struct ExclusiveWriter : LatestValue {
+  template <typename P, typename... Options>
+  Errc join(const Options&... options) {
+    const auto made = P::create(*node, "state", options...);
+    return made ? Errc::ok : made.error();
+  }
+  static constexpr WriterOptions kExclusive{.exclusive = true};
+};
+
+TEST_F(ExclusiveWriter, ToleratesNoOther) {
+  Reader<State> reader(*node, "state");
+  {
+    Writer<State> only(*node, "state", kExclusive);
+    only.write(State{1, 0});
+    EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::already_exists);
+    EXPECT_EQ(join<Writer<State>>(), Errc::already_exists);
+    EXPECT_EQ(join<Publisher<State>>(), Errc::already_exists);
+    const auto refused = Writer<State>::create(*node, "state");
+    EXPECT_NE(refused.failure().message.find("WriterOptions::exclusive"), std::string::npos);
+    EXPECT_EQ(join<Reader<State>>(), Errc::ok);
+    EXPECT_EQ(reader.read()->count, 1U);
+    EXPECT_EQ(reader.writers(), 1U) << "those that were refused have left";
+  }
+  EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::ok);
+  EXPECT_EQ(join<Writer<State>>(), Errc::ok);
+}
+
+TEST_F(ExclusiveWriter, IsRefusedWhereThereIsAnother) {
+  std::optional<Publisher<State>> publisher(std::in_place, *node, "state");
+  EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::already_exists);
+  publisher.reset();
+  EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::ok);
+  std::optional<Writer<State>> writer(std::in_place, *node, "state");
+  EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::already_exists);
+  EXPECT_EQ(join<Writer<State>>(), Errc::ok) << "who was refused holds nothing";
+}
+
+TEST_F(ExclusiveWriter, IsInNobodysWayOnceItWasKilled) {
+  const Reader<State> reader(*node, "state");
+  ChildProcess child([](const ChildProcess::Line& line) {
+    const Node own("victim");
+    Writer<State> writer(own, "state", kExclusive);
+    line.say();
+    line.hear();
+    return 0;
+  });
+  ASSERT_TRUE(child.hear());
+  EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::already_exists);
+  EXPECT_EQ(join<Writer<State>>(), Errc::already_exists);
+  child.kill();
+  EXPECT_EQ(join<Writer<State>>(kExclusive), Errc::ok);
+}
+
+TEST_F(ExclusiveWriter, NeverIsThereBesideAnotherThatJoinsAtTheSameMoment) {
+  const Reader<State> reader(*node, "state");
+  std::vector<ChildProcess> children;
+  for (int i = 0; i < 2; ++i) {
+    children.emplace_back([i](const ChildProcess::Line& line) {
+      const Node own("racer");
+      for (;;) {
+        if (!line.hear()) return 0;
+        const auto made = Writer<State>::create(own, "state", {.exclusive = i == 0});
+        if (!made && made.error() != Errc::already_exists) return 1;
+        line.say(made ? 2 : 1);
+        line.hear();
+      }
+    });
+  }
+  int joined = 0;
+  for (int round = 0; round < 200; ++round) {
+    for (auto& child : children) child.say();
+    int together = 0;
+    for (auto& child : children) {
+      std::uint64_t word = 0;
+      ASSERT_TRUE(child.hear(&word));
+      together += word == 2 ? 1 : 0;
+    }
+    ASSERT_LE(together, 1) << "round " << round;
+    joined += together;
+    for (auto& child : children) child.say();
+  }
+  EXPECT_GT(joined, 0);
+  for (auto& child : children) child.kill();
+}
+
 }  // namespace
 }  // namespace sluice

@@ -37,6 +37,7 @@ struct PublisherOptions {
 /// What a `Writer` is more than a publisher.
 struct WriterRole {
   bool is_writer = false;
+  bool is_exclusive = false;  ///< no other writer or publisher at the same time
 };
 
 struct SubscriberOptions {

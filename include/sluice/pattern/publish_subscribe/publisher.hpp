@@ -34,7 +34,8 @@ class Publisher : public PortOwner<PublisherPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it. Errors: see `PortOwner`; delivery_mismatch.
+  /// Joins `service`, or creates it. Errors: see `PortOwner`; delivery_mismatch; already_exists
+  /// where an exclusive writer lives (`WriterOptions::exclusive`).
   explicit Publisher(const Node& node, std::string_view service,
                      const PublisherOptions& options = {})
       : Publisher(create(node, service, options).value()) {}

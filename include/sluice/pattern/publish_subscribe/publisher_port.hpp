@@ -116,6 +116,9 @@ class PublisherPort final : public Port {
   void look() noexcept;
   bool look_at_subscribers() noexcept;
   void meet_publishers() noexcept;
+  [[nodiscard]] bool has_living_other() const;
+  Result<void> exclude_others();
+  Result<void> ask_for_an_exclusive_one() const;
   /// Before `slot` is published: a look where there is news, and the stamp where one is needed.
   void prepare(Slot slot) noexcept;
   Result<void> connect(Subscriber& subscriber);
@@ -151,6 +154,7 @@ class PublisherPort final : public Port {
   PayloadLayout payload_;
   PublisherOptions options_;
   WriterRole role_;
+  File exclusive_;  // the board, locked by an exclusive writer
   SlotPool pool_;
   BroadcastWriter writer_;
   std::vector<Slot> slots_;  // by cell

@@ -13,6 +13,11 @@ struct WriterOptions {
   std::uint32_t max_loans = 2;
   /// As `PublisherOptions::heap_bytes`.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
+  /// No other writer or publisher may be in the service at the same time: joining fails with
+  /// Errc::already_exists where one lives, and so does any that joins while this one lives. Of two
+  /// that join at the same moment, both may fail. One that has left or was killed is in nobody's
+  /// way.
+  bool exclusive = false;
 };
 
 /// Writes the newest value of something, of any size, for any number of readers to look at in
@@ -22,14 +27,14 @@ struct WriterOptions {
 template <typename T>
 class Writer : private Publisher<T> {
  public:
-  /// Joins `service`, or creates it. Errors: as for `Publisher`.
+  /// Joins `service`, or creates it. Errors: as for `Publisher`; already_exists.
   explicit Writer(const Node& node, std::string_view service, const WriterOptions& options = {})
       : Writer(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Writer> create(const Node& node, std::string_view service,
                                              const WriterOptions& options = {}) noexcept {
-    auto publisher =
-        Publisher<T>::create(node, service, publisher_options(options), {.is_writer = true});
+    auto publisher = Publisher<T>::create(node, service, publisher_options(options),
+                                          {.is_writer = true, .is_exclusive = options.exclusive});
     if (!publisher) return publisher.failure();
     return Writer(std::move(*publisher));
   }
