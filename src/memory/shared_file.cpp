@@ -94,6 +94,8 @@ Result<SharedFile> SharedFile::create(const Directory& directory, mode_t mode, F
 
 Result<void> SharedFile::link(const Directory& directory, const std::string& name) {
   region_.hand_on();
+  // Nobody owns a board: its lock says something else, see `PublisherPort::open`.
+  if (header().kind == FileKind::board) unlock(unlinked_->file());
   if (auto linked = unlinked_->link(directory, name); !linked) return linked;
   file_ = unlinked_->take();
   unlinked_.reset();

@@ -22,7 +22,7 @@ struct Departed {
   std::uint64_t bytes;
 };
 
-/// Those of `kind`, the one that came first before the others.
+/// Those of `kind` that are not kept, the one that came first before the others.
 std::vector<Departed> departed(const Directory& service, const PortKind& kind) {
   std::vector<Departed> found;
   const auto names = list(service);
@@ -30,7 +30,7 @@ std::vector<Departed> departed(const Directory& service, const PortKind& kind) {
   for (const std::string& name : *names) {
     if (!seat_in(name, kind)) continue;
     auto file = open_file(service, name, true);
-    if (!file || is_locked(*file)) continue;
+    if (!file || is_locked(*file) || is_kept(service, kind, name)) continue;
     const auto status = status_of(*file, name);
     if (!status) continue;
     const std::uint64_t announced = header_of_gone(*file, kind).announced;
@@ -64,6 +64,10 @@ bool is_awaited(const Directory& service, const PortKind& kind, std::uint64_t an
     if (!is_locked(receiver->file())) return false;
     return is_waiting_for(word_of(*receiver, &FileHeader::looked), announced);
   });
+}
+
+bool is_kept(const Directory& service, const PortKind& kind, const std::string& name) {
+  return kind.is_kept != nullptr && kind.is_kept(service, name);
 }
 
 void reap_senders_to(const Directory& service, const PortKind& kind) {

@@ -2,6 +2,7 @@
 #include <sluice/core/format.hpp>
 #include <sluice/core/log.hpp>
 #include <sluice/platform/lock.hpp>
+#include <sluice/service/departure.hpp>
 #include <sluice/service/peers.hpp>
 
 namespace sluice {
@@ -34,11 +35,19 @@ Result<std::vector<Seat>> PeersBase::begin_look() {
 }
 
 Result<OpenedPort> PeersBase::open(Seat seat) {
-  // In its first look it meets those who are there.
-  const bool meets_gone = own_ != nullptr && own_->looked() != 0;
-  auto opened = open_living(service_.directory(), service_.board(), file_name_of(files_.kind, seat),
-                            files_.access == Region::Access::read_write,
-                            meets_gone ? own_->looked() : UINT64_MAX);
+  const std::string name = file_name_of(files_.kind, seat);
+  const auto open_unless_gone_at = [&](std::uint64_t looked) {
+    return open_living(service_.directory(), service_.board(), name,
+                       files_.access == Region::Access::read_write, looked);
+  };
+  // In its first look it meets those who are there, and what is kept for whoever comes late. That
+  // is asked once the owner is known to be gone, and writes no more.
+  const bool is_first = own_ != nullptr && own_->looked() == 0;
+  auto opened = open_unless_gone_at(own_ == nullptr || is_first ? UINT64_MAX : own_->looked());
+  if (is_first && opened.error() == Errc::not_found &&
+      is_kept(service_.directory(), files_.kind, name)) {
+    opened = open_unless_gone_at(0);
+  }
   if (!opened) note(seat, 0, opened.failure());
   return opened;
 }

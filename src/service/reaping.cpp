@@ -7,13 +7,14 @@
 
 namespace sluice {
 
-bool reap_port(const Directory& service, const std::string& name) {
+bool reap_port(const Directory& service, const std::string& name, bool is_ending) {
   if (is_wake_pipe(name)) return remove_dead_pipe(service, name);
   const auto port = port_of(name);
   if (!port) return remove_dead_file(service, name);
   const PortKind& kind = port->kind;
   const auto is_wanted = [&](const File& file) {
-    return is_awaited(service, kind, header_of_gone(file, kind).announced);
+    return !is_ending && (is_kept(service, kind, name) ||
+                          is_awaited(service, kind, header_of_gone(file, kind).announced));
   };
   if (kind.receivers != nullptr) {
     // Asked before the lock is taken, too: as long as it is held, the owner seems to live.
@@ -30,13 +31,13 @@ bool reap_port(const Directory& service, const std::string& name) {
   return true;
 }
 
-std::uint32_t reap_files(const Directory& directory) {
+std::uint32_t reap_files(const Directory& directory, bool is_ending) {
   std::uint32_t removed = 0;
   const auto names = list(directory);
   if (!names) return 0;
   for (const std::string& name : *names) {
     if (name == kServiceFile || name == kBoardFile || name == kWorkQueueFile) continue;
-    if (reap_port(directory, name)) ++removed;
+    if (reap_port(directory, name, is_ending)) ++removed;
   }
   remove_abandoned(directory);
   return removed;

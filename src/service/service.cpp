@@ -93,7 +93,7 @@ Result<std::uint32_t> remove_service(SharedFile& service, const Directory& servi
   };
   // Before the ports: the jobs in it keep the files of their producers.
   remove(kWorkQueueFile);
-  removed += reap_files(directory);
+  removed += reap_files(directory, true);
   remove(kBoardFile);
   remove(kServiceFile);
   ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);
@@ -220,7 +220,7 @@ Result<void> Service::open_board() {
     if (!made) return made.failure();
     const FileHeader header = made->header();  // the new object takes its place
     new (made->region().data())
-        Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0};
+        Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0, .several = 0};
     if (auto linked = made->link(directory_, kBoardFile); !linked) return linked;
     board = std::move(*made);
   }

@@ -22,7 +22,7 @@ constexpr std::size_t kReceivers = 2;
 constexpr std::size_t kSender = 0;
 
 struct State {
-  sluice::Board board{.header = {}, .generation = 1, .doorbell = {}, .delivery = 0};
+  sluice::Board board{.header = {}, .generation = 1, .doorbell = {}, .delivery = 0, .several = 0};
   std::atomic<bool> has_name{false};
   std::atomic<bool> is_locked{true};
   std::atomic<std::uint64_t> announced{0};

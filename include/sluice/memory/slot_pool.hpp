@@ -4,7 +4,7 @@
 // numbered, stay where they are, and are only ever added; which of them are free is for the owner
 // to know.
 //
-//   slot:   | sequence (reserved) | bytes (reserved) | … payload at payload_offset |
+//   slot:   | number | stamp | … payload at payload_offset |
 //
 // What a payload is:
 //   plain    the object itself, its bytes all there is to it
@@ -54,12 +54,14 @@ struct PayloadLayout {
   bool (*check)(const void* payload, const std::byte* begin, std::size_t bytes) = nullptr;
 };
 
-/// In front of every payload. The place of the form that waits for one cache line instead of two.
+/// In front of every payload.
 struct SlotHeader {
-  std::uint64_t sequence;  ///< 0 in this layout
-  std::uint64_t bytes;     ///< 0 in this layout
+  std::uint64_t number;  ///< of a request, see request_response/layout.hpp; else 0
+  /// Of a sample: when it was published, nanoseconds of the steady clock. 0: its publisher was
+  /// alone in the service, as far as it knew.
+  std::uint64_t stamp;
 };
-static_assert(sizeof(SlotHeader) == 16);
+static_assert(sizeof(SlotHeader) == 16 && offsetof(SlotHeader, stamp) == 8);
 
 /// A slice's payload in its slot.
 struct SliceWords {

@@ -68,6 +68,15 @@ class Deadline {
           .tv_nsec = static_cast<long>(time.count() % 1'000'000'000)};
 }
 
+/// Nanoseconds of the steady clock, which is the same for all processes of a machine (of a time
+/// namespace). More than 0. No system call, where the kernel offers that.
+[[nodiscard]] inline std::uint64_t steady_now_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 /// Nanoseconds of a monotonic clock that moves on every few milliseconds, and costs as many
 /// nanoseconds to read. No system call.
 [[nodiscard]] inline std::int64_t coarse_now_ns() noexcept {

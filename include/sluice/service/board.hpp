@@ -3,8 +3,8 @@
 // The one page of a service that every participant writes: who is here has changed, and somebody
 // sleeps. Each store is a single atomic instruction that is harmless wherever its maker is killed.
 //
-//   offset  0        64            128          192
-//           | header | generation  | doorbell   | delivery |
+//   offset  0        64            128          192        196
+//           | header | generation  | doorbell   | delivery | several |
 #pragma once
 
 #include <atomic>
@@ -28,6 +28,8 @@ struct Board {
   alignas(kCacheLineBytes) Doorbell doorbell;
   /// 0 until the first publisher decides, then 1 + its `Delivery`.
   alignas(kCacheLineBytes) std::atomic<std::uint32_t> delivery;
+  /// 1 once two publishers were there at the same time.
+  std::atomic<std::uint32_t> several;
 
   /// After a join or a leave has become visible in the directory of the service. Returns the
   /// generation before. Everybody looks again, sleepers too.
@@ -55,6 +57,6 @@ struct Board {
 };
 
 static_assert(offsetof(Board, generation) == 64 && offsetof(Board, doorbell) == 128 &&
-              offsetof(Board, delivery) == 192);
+              offsetof(Board, delivery) == 192 && offsetof(Board, several) == 196);
 
 }  // namespace sluice

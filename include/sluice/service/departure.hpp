@@ -21,9 +21,9 @@
 
 namespace sluice {
 
-/// So many files of senders of one kind that are gone are kept at most, and so many bytes; then the
-/// oldest goes, whoever waits for it. A receiver that is stopped for long cannot make others keep
-/// more.
+/// So many files (without those that are kept for late comers, `PortKind::is_kept`) of senders of
+/// one kind that are gone are kept at most, and so many bytes; then the oldest goes, whoever waits
+/// for it. A receiver that is stopped for long cannot make others keep more.
 inline constexpr std::size_t kMaxDeparted = 64;
 inline constexpr std::uint64_t kMaxDepartedBytes = std::uint64_t{256} << 20;
 
@@ -62,8 +62,11 @@ template <typename Word>
 [[nodiscard]] bool is_awaited(const Directory& service, const PortKind& kind,
                               std::uint64_t announced);
 
+/// Whether the file `name` of a sender of `kind` is needed by those who come late. System calls.
+[[nodiscard]] bool is_kept(const Directory& service, const PortKind& kind, const std::string& name);
+
 /// After a receiver of `kind` has looked, left or died: removes the senders that nobody waits for
-/// any more. System calls.
+/// any more and that are not kept. System calls.
 void reap_senders_to(const Directory& service, const PortKind& kind);
 
 /// Removes the oldest senders of `kind` that are gone, where there are too many. System calls.

@@ -77,8 +77,8 @@ class PeersBase {
 
   /// Begins a look: the seats that are taken. Errors: the directory cannot be read.
   Result<std::vector<Seat>> begin_look();
-  /// Opens the file of a port that lives, or that came since this port last looked. not_found: any
-  /// other.
+  /// Opens the file of a port that lives, or that came since this port last looked, or that is kept
+  /// for who looks first. not_found: any other.
   Result<OpenedPort> open(Seat seat);
   /// A sender was found that is gone; once is enough.
   void note_gone(Seat seat, std::uint64_t inode);

@@ -27,6 +27,9 @@ struct PortKind {
   /// Who receives what ports of this kind send, and is to find it after they are gone; see
   /// departure.hpp. Null: nobody.
   const PortKind* receivers = nullptr;
+  /// Whether the file `name` is still needed when its owner is gone and all have looked: for those
+  /// who come later, as long as the service lives. Null: no file is.
+  bool (*is_kept)(const Directory& service, const std::string& name) = nullptr;
   /// The file `dropped` is removed although somebody waits for it; `next` is the one after it.
   void (*before_drop)(const Directory& service, const std::string& dropped,
                       const std::string& next) = nullptr;

@@ -15,12 +15,13 @@
 namespace sluice {
 
 /// Removes the file or wake pipe `name` if its owner is dead, a port's after
-/// `PortKind::before_removal`. Returns whether it did.
-bool reap_port(const Directory& service, const std::string& name);
+/// `PortKind::before_removal`. Returns whether it did. `is_ending`: the service is, so that nobody
+/// waits for anything.
+bool reap_port(const Directory& service, const std::string& name, bool is_ending = false);
 
 /// The same for every file of a directory: a service's, that of nodes or that of segments. Returns
 /// how many were removed.
-std::uint32_t reap_files(const Directory& directory);
+std::uint32_t reap_files(const Directory& directory, bool is_ending = false);
 
 struct OpenedPort {
   File file;

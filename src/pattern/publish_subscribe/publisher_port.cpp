@@ -3,6 +3,7 @@
 #include <bit>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/publish_subscribe/publisher_port.hpp>
+#include <sluice/platform/lock.hpp>
 #include <sluice/service/departure.hpp>
 
 namespace sluice {
@@ -37,6 +38,44 @@ void count_as_lost(const Directory& service, const std::string& dropped, const s
       std::memory_order_relaxed);
 }
 
+/// What a publisher's file says of its newest sample.
+struct Newest {
+  bool is_there;
+  bool is_kept;  ///< outlives its publisher
+  Moment moment;
+};
+Result<Newest> newest_in(const Directory& service, const std::string& name) {
+  const auto file = SharedFile::open(service, name, FileKind::publisher, sizeof(PublisherFile));
+  if (!file) return file.failure();
+  const auto& words = *file->region().at<PublisherFile>(0);
+  // acquire: pairs with the release in `BroadcastWriter::publish`; the stamp is stored before.
+  const std::uint64_t published = words.words.head.load(std::memory_order_acquire);
+  // relaxed, both: ordered by the acquire.
+  return Newest{
+      .is_there = published != 0,
+      .is_kept = words.shape.read().keeps_last != 0,
+      .moment = {
+          .stamp = words.newest_stamp.load(std::memory_order_relaxed),
+          .announced = word_of(*file, &FileHeader::announced).load(std::memory_order_relaxed)}};
+}
+
+/// Whether `name` is a writer's file with the newest value of the service: none was published after
+/// it. Of two at the same moment it is one.
+bool has_last_value(const Directory& service, const std::string& name) {
+  const auto own = newest_in(service, name);
+  // What cannot be looked at for want of something of this process's own may have it.
+  if (!own) return is_own_failure(own.error());
+  if (!own->is_kept || !own->is_there) return false;
+  const auto names = list(service);
+  if (!names) return true;
+  return std::none_of(names->begin(), names->end(), [&](const std::string& other_name) {
+    if (other_name == name || !seat_in(other_name, kPublisherKind)) return false;
+    const auto other = newest_in(service, other_name);
+    if (!other || !other->is_there || other->moment.is_before(own->moment)) return false;
+    return own->moment.is_before(other->moment) || own->moment.announced < other->moment.announced;
+  });
+}
+
 constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
   return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
 }
@@ -46,26 +85,30 @@ constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
 const PortKind kPublisherKind{.name = "publisher",
                               .file = FileKind::publisher,
                               .receivers = &kSubscriberKind,
+                              .is_kept = has_last_value,
                               .before_drop = count_as_lost};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-                             const PublisherOptions& options)
+                             const PublisherOptions& options, const WriterRole& role)
     : Port(kPublisherKind, std::move(service), options.max_loans),
       payload_(payload),
       options_(options),
+      role_(role),
       slots_(options.max_loans, kNoSlot),
-      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}) {}
+      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}),
+      board_(board()) {}
 
 Result<PublisherPort*> PublisherPort::create(const Node& node, const ServiceDescription& service,
                                              const PayloadLayout& payload,
-                                             const PublisherOptions& options) {
+                                             const PublisherOptions& options,
+                                             const WriterRole& role) {
   const auto checked =
       require({{"PublisherOptions::history", options.history, 0, kMaxDepth},
                {"PublisherOptions::depth", options.depth, 1, kMaxDepth},
                {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
                {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
                {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
-  return open_port<PublisherPort>(node, service, checked, payload, options);
+  return open_port<PublisherPort>(node, service, checked, payload, options, role);
 }
 
 Result<void> PublisherPort::open() {
@@ -88,7 +131,7 @@ Result<void> PublisherPort::open() {
   words.shape.write({.capacity = capacity,
                      .delivery = wanted,
                      .history = options_.history,
-                     .unused = 0,
+                     .keeps_last = role_.is_writer ? 1U : 0U,
                      .ring_offset = ring_offset,
                      .help_offset = help_offset});
   auto pool = SlotPool::create(file_.shared(), words.slots, heap_offset, payload_);
@@ -100,7 +143,15 @@ Result<void> PublisherPort::open() {
                              .help = file_.region().at<BroadcastHelp>(help_offset),
                              .capacity = capacity});
   if (auto grown = grow(); !grown) return grown;
+  if (role_.is_exclusive) {
+    if (auto excluded = exclude_others(); !excluded) return excluded;
+  }
   if (auto joined = file_.join(); !joined) return joined;
+  if (!role_.is_exclusive) {
+    if (auto asked = ask_for_an_exclusive_one(); !asked) return asked;
+  }
+  meet_publishers();
+  if (role_.is_writer) begin_stamping();
   look();
   return pending_failure_;
 }
@@ -152,6 +203,8 @@ bool PublisherPort::make_room() noexcept {
 
 void PublisherPort::look() noexcept {
   if (!look_at_subscribers()) return;
+  // relaxed: ordered by the acquire of the generation at which the look began.
+  if (board().several.load(std::memory_order_relaxed) != 0) begin_stamping();
   pending_failure_ = {};
   (void)grow();  // where it fails, the next loan that finds no free slot says so
 }
@@ -167,13 +220,82 @@ bool PublisherPort::look_at_subscribers() noexcept {
                                   },
                                   [](Subscriber&) {});
   if (peers_.is_blind()) {
+    blind_since_ = std::min(blind_since_, writer_.published());
     pending_failure_ = looked.failure();
     return false;
   }
+  blind_since_ = UINT64_MAX;
   peers_.drop_if([](const Subscriber& subscriber) { return subscriber.is_gone; });
   if (is_lossless()) lap_limit_ = 0;  // to be worked out again
   next_look_ = Deadline(kLongestSleep / 2);
   return true;
+}
+
+/// Perhaps, where it cannot be seen.
+bool PublisherPort::has_living_other() const {
+  const auto names = list(directory());
+  return !names || std::any_of(names->begin(), names->end(), [this](const std::string& name) {
+    const auto seat = seat_in(name, kPublisherKind);
+    if (!seat || (file_.has_joined() && *seat == file_.seat())) return false;
+    const auto file = open_file(directory(), name, false);
+    return file ? is_locked(*file) : file.error() != Errc::not_found;
+  });
+}
+
+// An exclusive writer locks the board, then looks for others; any other is linked, then asks for
+// the lock. Whichever comes second sees the first. The kernel drops both locks with their owners.
+
+Result<void> PublisherPort::exclude_others() {
+  auto board_file = open_file(directory(), kBoardFile, true);
+  if (!board_file) return board_file.failure();
+  const auto locked = try_lock(*board_file, LockKind::exclusive);
+  if (!locked) return locked.failure();
+  exclusive_ = std::move(*board_file);
+  if (*locked && !has_living_other()) return {};
+  return Failure{Errc::already_exists,
+                 format("{} is there, and this one is to be the only one; end the other, or leave "
+                        "out WriterOptions::exclusive",
+                        *locked ? "another writer or publisher" : "another exclusive writer")};
+}
+
+Result<void> PublisherPort::ask_for_an_exclusive_one() const {
+  const auto board_file = open_file(directory(), kBoardFile, true);
+  if (!board_file) return board_file.failure();
+  if (!is_locked(*board_file)) return {};
+  return Failure{Errc::already_exists,
+                 "a writer with WriterOptions::exclusive is there; end it first"};
+}
+
+/// After it has joined. Once two publishers are there at the same time, all of the service stamp
+/// for ever: what is not stamped is older, unless its publisher came when the others were gone.
+void PublisherPort::meet_publishers() noexcept {
+  if (!has_living_other()) return;
+  // relaxed: the announcement that follows hands it on, to every look.
+  if (board().several.exchange(1, std::memory_order_relaxed) == 0) {
+    board().announce_change(directory());
+  }
+}
+
+void PublisherPort::prepare(Slot slot) noexcept {
+  if (is_forked()) abort_with("publish of a loan in a forked child; make a publisher of its own");
+  if (peers_.has_news()) look();
+  if (!is_stamping()) return;
+  auto& header = *reinterpret_cast<SlotHeader*>(pool_.header(slot));
+  const std::uint64_t now = steady_now_ns();
+  // relaxed, both: the release of the entry hands them on, as it does the payload. Killed before
+  // that: the value before is taken for one that was written now.
+  std::atomic_ref(header.stamp).store(now, std::memory_order_relaxed);
+  file_.words<PublisherFile>().newest_stamp.store(now, std::memory_order_relaxed);
+}
+
+/// A writer that holds the newest value leaves it to those who come later; the one that held it
+/// before may go now.
+void PublisherPort::before_end() noexcept {
+  const bool is_needed = has_last_value(directory(), file_.name());
+  file_.leave(is_needed);
+  if (!is_needed) return;
+  reap_senders_to(directory(), kSubscriberKind);
+  limit_departed(directory(), kPublisherKind);
 }
 
 Result<void> PublisherPort::connect(Subscriber& subscriber) {
@@ -184,9 +306,9 @@ Result<void> PublisherPort::connect(Subscriber& subscriber) {
         format("has rows of {} bytes for {} samples", shape.row_bytes, claims));
   }
   // While its row is unset it may read from the last head that it can have missed, less the
-  // history.
-  const std::uint64_t assumed =
-      checked_head_ > options_.history ? checked_head_ - options_.history : 0;
+  // history: that before the last sample, since each is published after a look for news.
+  const std::uint64_t before = std::min(writer_.published(), blind_since_);
+  const std::uint64_t assumed = before - std::min(before, options_.history + std::uint64_t{1});
   subscriber.reader = {.row = nullptr,
                        .claims = claims,
                        .seat = subscriber.seat,

@@ -4,6 +4,7 @@
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/publish_subscribe/subscriber_port.hpp>
 #include <sluice/platform/process.hpp>
+#include <sluice/service/departure.hpp>
 
 namespace sluice {
 namespace {
@@ -124,8 +125,10 @@ void SubscriberPort::start(Publisher& publisher) noexcept {
   const Region& region = publisher.file.region();
   const PublisherFile& words = *region.at<PublisherFile>(0);
   const BroadcastHead& head = words.words;
-  // relaxed: counted before the names of those that were lost were removed.
-  if (publisher.is_gone) lost_before_ += words.lost_before.load(std::memory_order_relaxed);
+  // relaxed: counted before the names of those that were lost were removed. Who looks first was not
+  // there for them.
+  if (publisher.is_gone && file_.looked() != 0)
+    lost_before_ += words.lost_before.load(std::memory_order_relaxed);
   // acquire: pairs with the release in `BroadcastWriter::publish`.
   const std::uint64_t published = head.head.load(std::memory_order_acquire);
   const std::uint64_t history =
@@ -142,12 +145,66 @@ void SubscriberPort::start(Publisher& publisher) noexcept {
                       cursor, publisher.depth);
 }
 
+/// Takes the newest sample of each publisher that has a new one, keeps the one that was published
+/// last, and passes over the others; and over all, where something later was taken before.
+Borrowed SubscriberPort::take_last_published(Cell cell, Want want) noexcept {
+  // One from the future, of a broken publisher, is not to hide all others.
+  const std::uint64_t now = steady_now_ns();
+  const auto moment_of = [now](const Publisher& publisher, const Borrowed& sample) {
+    // relaxed: this port's own word.
+    const Slot slot = static_cast<std::uint32_t>(sample.claim->load(std::memory_order_relaxed) - 1);
+    const auto* header = reinterpret_cast<const SlotHeader*>(publisher.slots.header(slot));
+    // relaxed, both: ordered by the acquire of the sample's entry.
+    return Moment{
+        .stamp = std::min(read_once(header->stamp), now),
+        .announced =
+            word_of(publisher.file, &FileHeader::announced).load(std::memory_order_relaxed)};
+  };
+  // release: pairs with the acquire in `BroadcastWriter::reclaim`.
+  const auto pass_over = [](const Borrowed& sample) {
+    sample.claim->store(0, std::memory_order_release);
+  };
+  Borrowed last;
+  Publisher* last_of = nullptr;
+  Moment last_moment = last_;
+  for (Publisher& publisher : peers_) {
+    if (publisher.is_drained || !publisher.reader.has_new()) continue;
+    const Borrowed sample = take_from(publisher, cell, Want::newest);
+    if (sample.payload == nullptr) continue;
+    const Moment moment = moment_of(publisher, sample);
+    if (moment.is_before(last_moment)) {
+      pass_over(sample);
+      continue;
+    }
+    if (last_of != nullptr) pass_over(last);
+    last = sample;
+    last_of = &publisher;
+    last_moment = moment;
+  }
+  if (last_of == nullptr) {
+    if (gone_ != 0) drop_drained();
+    if (pending_failure_.code != Errc::ok || want != Want::current || current_ == nullptr)
+      return {};
+    last_of = current_;
+    last = take_from(*current_, cell, Want::current);
+    if (last.payload == nullptr) return {};
+    last_moment = moment_of(*last_of, last);
+  }
+  last_ = last_moment;
+  claimed_of_[cell] = last_of;
+  if (keeps_current_) current_ = last_of;
+  return last;
+}
+
 /// A broken publisher is not read any more, whatever it still publishes.
 Borrowed SubscriberPort::give_up(Publisher& publisher, Claim claim) noexcept {
   pending_failure_ = publisher.slots.failure();
   // release: pairs with the acquire in `BroadcastWriter::reclaim`.
   publisher.reader.claim_word(claim).store(0, std::memory_order_release);
-  if (current_ == &publisher) current_ = nullptr;
+  if (current_ == &publisher) {
+    current_ = nullptr;
+    last_ = {};
+  }
   publisher.is_drained = true;
   return {};
 }
@@ -178,10 +235,7 @@ bool SubscriberPort::has_samples() const noexcept {
 Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexcept {
   const Borrowed borrowed = take_or_sleep(
       timeout,
-      [&]() -> Borrowed {
-        if (want == Want::current && !is_forked() && !is_ready()) return {};
-        return receive(want);
-      },
+      [&] { return want == Want::oldest ? receive<Want::oldest>() : receive<Want::newest>(); },
       [this](std::chrono::nanoseconds left) {
         if (sleep_unless([this] { return peers_.has_news() || has_samples(); }, left)) look();
       });

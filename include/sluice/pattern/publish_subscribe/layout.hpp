@@ -31,12 +31,26 @@ inline constexpr std::uint32_t kMaxHandles = 256;
 
 static_assert(SlotTable::chunk_of(kMaxSlots) < SlotTable::kChunks);
 
+/// When a sample was published, as far as its publisher says so: the order of samples of different
+/// publishers.
+struct Moment {
+  std::uint64_t stamp = 0;      ///< `SlotHeader::stamp`
+  std::uint64_t announced = 0;  ///< `FileHeader::announced` of the publisher
+
+  /// Whoever does not stamp has not met the other: it came when the other's file was gone, or has
+  /// published before the other came.
+  [[nodiscard]] bool is_before(const Moment& other) const noexcept {
+    if (stamp == 0 || other.stamp == 0) return announced < other.announced;
+    return stamp < other.stamp;
+  }
+};
+
 /// A publisher's fixed words.
 struct PublisherShape {
   std::uint32_t capacity;  ///< entries of the ring, a power of two
   std::uint32_t delivery;
-  std::uint32_t history;  ///< samples that a late subscriber gets
-  std::uint32_t unused;
+  std::uint32_t history;     ///< samples that a late subscriber gets
+  std::uint32_t keeps_last;  ///< 1: a writer, whose newest sample outlives it
   std::uint64_t ring_offset;
   std::uint64_t help_offset;
 };
@@ -46,12 +60,15 @@ struct PublisherFile {
   FixedWords<PublisherShape> shape;
   /// Samples of earlier publishers that were removed before all had found them.
   std::atomic<std::uint64_t> lost_before;
-  std::uint64_t unused[3];
+  /// `SlotHeader::stamp` of its newest sample.
+  std::atomic<std::uint64_t> newest_stamp;
+  std::uint64_t unused[2];
   BroadcastHead words;
   SlotTable slots;  ///< ordered by `words.slots`
 };
 static_assert(offsetof(PublisherFile, shape) == 64 && sizeof(PublisherShape) == 32 &&
               offsetof(PublisherShape, ring_offset) == 16 &&
+              offsetof(PublisherFile, newest_stamp) == 104 &&
               offsetof(PublisherFile, words) == 128 && offsetof(PublisherFile, slots) == 192);
 
 /// A subscriber's fixed words.

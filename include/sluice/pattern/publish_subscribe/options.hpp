@@ -34,6 +34,12 @@ struct PublisherOptions {
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
 };
 
+/// What a `Writer` is more than a publisher.
+struct WriterRole {
+  bool is_writer = false;
+  bool is_exclusive = false;  ///< no other writer or publisher at the same time
+};
+
 struct SubscriberOptions {
   /// How far this subscriber may fall behind a publisher before it loses the oldest samples; at
   /// most, and by default, the publisher's own depth. At least 1.

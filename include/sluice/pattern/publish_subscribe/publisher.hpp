@@ -35,16 +35,15 @@ class Publisher : public PortOwner<PublisherPort> {
   static_assert(require_port_payload<T>());
 
  public:
-  /// Joins `service`, or creates it. Errors: see `PortOwner`; delivery_mismatch.
+  /// Joins `service`, or creates it. Errors: see `PortOwner`; delivery_mismatch; already_exists
+  /// where an exclusive writer lives (`WriterOptions::exclusive`).
   explicit Publisher(const Node& node, std::string_view service,
                      const PublisherOptions& options = {})
       : Publisher(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
                                                 const PublisherOptions& options = {}) noexcept {
-    return own<Publisher>(PublisherPort::create(node,
-                                                service_of<T>(Pattern::publish_subscribe, service),
-                                                port_layout<T>(options.heap_bytes), options));
+    return create(node, service, options, {});
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
@@ -77,8 +76,8 @@ class Publisher : public PortOwner<PublisherPort> {
   }
 
   /// Publishes a loan of this publisher; returns its sequence number, which counts from 0. Never
-  /// fails. Wait-free; a system call only if a subscriber sleeps. Aborts where `loan` is empty or
-  /// another publisher's: a programmer's error.
+  /// fails. Wait-free; a system call only if a subscriber sleeps, or ports have come or gone.
+  /// Aborts where `loan` is empty or another publisher's: a programmer's error.
   std::uint64_t publish(Loan<T>&& loan) noexcept {
     return port_->publish(
         loan.hand_on(port_, "publish of a loan that is empty or of another publisher"));
@@ -115,6 +114,16 @@ class Publisher : public PortOwner<PublisherPort> {
 
   /// What samples of this publisher say in `Sample::publisher()`.
   [[nodiscard]] std::uint64_t id() const noexcept { return port_->incarnation(); }
+
+ protected:
+  /// The same for a `Writer`.
+  [[nodiscard]] static Result<Publisher> create(const Node& node, std::string_view service,
+                                                const PublisherOptions& options,
+                                                const WriterRole& role) noexcept {
+    return own<Publisher>(PublisherPort::create(node,
+                                                service_of<T>(Pattern::publish_subscribe, service),
+                                                port_layout<T>(options.heap_bytes), options, role));
+  }
 
  private:
   template <typename... Args>

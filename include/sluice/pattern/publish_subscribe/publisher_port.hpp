@@ -28,10 +28,11 @@ class PublisherPort final : public Port {
   [[nodiscard]] static Result<PublisherPort*> create(const Node& node,
                                                      const ServiceDescription& service,
                                                      const PayloadLayout& payload,
-                                                     const PublisherOptions& options);
+                                                     const PublisherOptions& options,
+                                                     const WriterRole& role = {});
   /// For `create`, both.
   PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
-                const PublisherOptions& options);
+                const PublisherOptions& options, const WriterRole& role);
   Result<void> open();
 
   /// Wait-free; system calls only when the service's ports have changed or slots are short.
@@ -44,11 +45,8 @@ class PublisherPort final : public Port {
                   fail_all(Errc::too_many_loans, cells_.count(),
                            "loans are held; publish or drop one", "PublisherOptions::max_loans")};
     if (slots_[cell] != kNoSlot) give_back(cell);  // of a loan that was dropped
-    if (peers_.has_news()) [[unlikely]] {
+    if (peers_.has_news_on(board_)) [[unlikely]]
       look();
-    } else {
-      checked_head_ = writer_.published();
-    }
     if (writer_.published() + other_loans() >= lap_limit_) [[unlikely]] {
       if (!has_room()) return refuse(cell, Errc::would_block);
     }
@@ -78,10 +76,11 @@ class PublisherPort final : public Port {
 
   /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(Cell cell) noexcept {
-    if (is_forked()) [[unlikely]]
-      abort_with("publish of a loan in a forked child; make a publisher of its own");
+    Board& board = board_;  // loaded once
+    if (unstamped_in_ != fork_generation() || peers_.has_news_on(board)) [[unlikely]]
+      prepare(slots_[cell]);
     const std::uint64_t sequence = writer_.publish(slots_[cell]);
-    board().doorbell.wake(directory());  // the fence that this needs is the last step of `publish`
+    board.doorbell.wake(directory());  // the fence that this needs is the last step of `publish`
     // The next payload's line is in the caches of its last readers: ask for it now, not when it is
     // written.
     __builtin_prefetch(pool_.payload(writer_.next_free()), 1);
@@ -96,17 +95,37 @@ class PublisherPort final : public Port {
   [[nodiscard]] std::uint32_t slots() const noexcept { return writer_.slots(); }
 
  private:
+  static constexpr std::uint32_t kNoFork = UINT32_MAX;  // no `fork_generation()` is that
+
   struct Subscriber : Peer {
     BroadcastWriter::Reader reader;
     operator BroadcastWriter::Reader&() noexcept { return reader; }              // NOLINT
     operator const BroadcastWriter::Reader&() const noexcept { return reader; }  // NOLINT
   };
 
+  struct Subscribers : Peers<Subscriber> {
+    using Peers::Peers;
+    /// `has_news`, where the service's board is at hand.
+    [[nodiscard]] bool has_news_on(const Board& board) const noexcept {
+      return board.generation_now() != seen_generation_;
+    }
+  };
+
+  void before_end() noexcept override;
   /// Who joined, left or died; then as many slots as are needed now.
   void look() noexcept;
   bool look_at_subscribers() noexcept;
+  void meet_publishers() noexcept;
+  [[nodiscard]] bool has_living_other() const;
+  Result<void> exclude_others();
+  Result<void> ask_for_an_exclusive_one() const;
+  /// Before `slot` is published: a look where there is news, and the stamp where one is needed.
+  void prepare(Slot slot) noexcept;
   Result<void> connect(Subscriber& subscriber);
   void find_row(Subscriber& subscriber) noexcept;
+
+  [[nodiscard]] bool is_stamping() const noexcept { return unstamped_in_ == kNoFork; }
+  void begin_stamping() noexcept { unstamped_in_ = kNoFork; }
 
   [[nodiscard]] bool is_lossless() const noexcept {
     return options_.delivery == Delivery::lossless;
@@ -134,12 +153,18 @@ class PublisherPort final : public Port {
 
   PayloadLayout payload_;
   PublisherOptions options_;
+  WriterRole role_;
+  File exclusive_;  // the board, locked by an exclusive writer
   SlotPool pool_;
   BroadcastWriter writer_;
   std::vector<Slot> slots_;  // by cell
-  Peers<Subscriber> peers_;
-  std::thread::id loaned_on_;       // dynamic payloads: the port's thread
-  std::uint64_t checked_head_ = 0;  // published when there was no news
+  Subscribers peers_;
+  Board& board_;               // the service's
+  std::thread::id loaned_on_;  // dynamic payloads: the port's thread
+  /// Where samples are not stamped, what `fork_generation()` is in this process; else something
+  /// that it is not. So one look tells that there is nothing to do before a sample is published.
+  std::uint32_t unstamped_in_ = fork_generation();
+  std::uint64_t blind_since_ = UINT64_MAX;  // published when a look first did not see all
   std::uint64_t lap_limit_ = UINT64_MAX;
   Deadline next_look_{std::chrono::nanoseconds{0}};
   Failure pending_failure_;  // why there may be no slot at the next loan

@@ -38,12 +38,13 @@ class Reader : public WaitablePortOwner<SubscriberPort> {
   }
 
   /// The newest value, whether it was read before or not; false if nothing was ever written. Of
-  /// several writers: of those that have written since the last look each in turn, then of the last
-  /// of them. A writer's last value stays when the writer is gone, until another writes.
-  /// Wait-free; system calls only when ports have come or gone.
+  /// several writers: the one that was written last, by the steady clock at its publication, and
+  /// never one that is older than one returned before; of the same moment, either. A writer's last
+  /// value stays when the writer is gone, also for a reader that comes later, until another writes
+  /// or nobody is in the service. Wait-free; system calls only when ports have come or gone.
   /// Errors: too_many_borrowed, forked, corrupted, version_mismatch.
   [[nodiscard]] Sample<T> read() noexcept {
-    return Sample<T>(port_, port_->receive(SubscriberPort::Want::current));
+    return Sample<T>(port_, port_->receive<SubscriberPort::Want::current>());
   }
 
   /// Sleeps until there is a value that `read` has not returned yet, at most `timeout`, and reads

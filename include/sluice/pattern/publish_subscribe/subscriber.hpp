@@ -34,7 +34,7 @@ class Subscriber : public WaitablePortOwner<SubscriberPort> {
 
   /// The next sample; does not block. Wait-free; system calls only when ports have come or gone.
   [[nodiscard]] Sample<T> receive() noexcept {
-    return Sample<T>(port_, port_->receive(SubscriberPort::Want::oldest));
+    return Sample<T>(port_, port_->receive<SubscriberPort::Want::oldest>());
   }
 
   /// The same, but sleeps until there is one, at most `timeout`.
@@ -44,9 +44,10 @@ class Subscriber : public WaitablePortOwner<SubscriberPort> {
   }
 
   /// The newest sample that was not received yet, passing over older ones, which are not counted as
-  /// lost. With several publishers: the newest of each in turn.
+  /// lost. With several publishers: the one that was published last, by the steady clock; nothing
+  /// that is older than what `latest` has returned before.
   [[nodiscard]] Sample<T> latest() noexcept {
-    return Sample<T>(port_, port_->receive(SubscriberPort::Want::newest));
+    return Sample<T>(port_, port_->receive<SubscriberPort::Want::newest>());
   }
 
   /// Samples that this subscriber was too slow for, of all publishers together.

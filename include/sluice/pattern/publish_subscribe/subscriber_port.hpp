@@ -36,9 +36,11 @@ class SubscriberPort final : public ReceivingPort {
                  const SubscriberOptions& options, bool keeps_current);
   Result<void> open();
 
-  /// The next sample of the publisher whose turn it is. Wait-free; system calls only when ports
-  /// came or went, or a publisher grew.
-  [[nodiscard]] Borrowed receive(Want want) noexcept {
+  /// Want::oldest: the next sample of the publisher whose turn it is; else, of several publishers,
+  /// the one that was published last. Wait-free; system calls only when ports came or went, or a
+  /// publisher grew.
+  template <Want want>
+  [[nodiscard]] Borrowed receive() noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
     const Cell cell = cells_.acquire();
@@ -46,9 +48,9 @@ class SubscriberPort final : public ReceivingPort {
       return {.error =
                   fail_all(Errc::too_many_borrowed, cells_.count(), "samples are held; release one",
                            "SubscriberOptions::max_borrowed")};
-    Borrowed borrowed = take(cell, want);
+    Borrowed borrowed = take<want>(cell);
     if (borrowed.payload == nullptr && settle_descriptor()) [[unlikely]]
-      borrowed = take(cell, want);
+      borrowed = take<want>(cell);
     if (borrowed.payload == nullptr) {
       cells_.withdraw(cell);
       borrowed.error = report(pending_failure_);
@@ -96,13 +98,17 @@ class SubscriberPort final : public ReceivingPort {
     return file_.region().at<BroadcastRow>(row_offset(index));
   }
 
-  /// The next sample for `cell`, which is also the number of the claim. With Want::current: the
-  /// newest sample of the publisher that had something new last, even if it was taken before.
-  [[nodiscard]] Borrowed take(Cell cell, Want want) noexcept {
+  /// A sample for `cell`, which is also the number of the claim.
+  template <Want want>
+  [[nodiscard]] Borrowed take(Cell cell) noexcept {
     if (peers_.has_news()) [[unlikely]]
       look_at_publishers();
-    const Want first = want == Want::current ? Want::newest : want;
+    constexpr Want first = want == Want::current ? Want::newest : want;
     const std::size_t count = peers_.size();
+    if constexpr (want != Want::oldest) {
+      if (count > 1) [[unlikely]]
+        return take_last_published(cell, want);
+    }
     for (std::size_t tried = 0; tried < count; ++tried) {
       if (turn_ >= count) turn_ = 0;
       Publisher& publisher = peers_[turn_++];
@@ -110,7 +116,7 @@ class SubscriberPort final : public ReceivingPort {
         continue;
       const Borrowed borrowed = take_from(publisher, cell, first);
       if (borrowed.payload != nullptr) {
-        if (want == Want::current) current_ = &publisher;
+        if (want != Want::oldest && keeps_current_) current_ = &publisher;
         return borrowed;
       }
       if (pending_failure_.code != Errc::ok) [[unlikely]]
@@ -140,6 +146,7 @@ class SubscriberPort final : public ReceivingPort {
             .publisher = publisher.incarnation,
             .cell = cell};
   }
+  [[nodiscard]] Borrowed take_last_published(Cell cell, Want want) noexcept;
   Borrowed give_up(Publisher& publisher, Claim claim) noexcept;
   void drop_drained() noexcept;
   [[nodiscard]] bool has_samples() const noexcept;
@@ -150,7 +157,8 @@ class SubscriberPort final : public ReceivingPort {
   Peers<Publisher> peers_;
   std::vector<bool> row_used_;
   std::vector<const Publisher*> claimed_of_;  // by claim
-  Publisher* current_ = nullptr;              // the one that had something new last
+  Publisher* current_ = nullptr;              // the one whose sample was published last
+  Moment last_;                               // of what was taken last, with several publishers
   std::size_t turn_ = 0;
   std::uint32_t gone_ = 0;         // publishers that left or died
   std::uint64_t lost_before_ = 0;  // of publishers that are no more

@@ -15,22 +15,28 @@ struct WriterOptions {
   std::uint32_t max_loans = 2;
   /// As `PublisherOptions::heap_bytes`.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
+  /// No other writer or publisher may be in the service at the same time: joining fails with
+  /// Errc::already_exists where one lives, and so does any that joins while this one lives. Of two
+  /// that join at the same moment, both may fail. One that has left or was killed is in nobody's
+  /// way.
+  bool exclusive = false;
 };
 
 /// Writes the newest value of something, of any size, for any number of readers to look at in
 /// place. A writer is a publisher that keeps its last sample for those who come later; subscribers
-/// of the same service get every value. The value lasts as long as its writer, and with each reader
-/// that has looked for it by then. Thread safety: one thread at a time.
+/// of the same service get every value. The last value outlives its writer, until another one
+/// writes or nobody is in the service. Thread safety: one thread at a time.
 template <typename T>
 class Writer : private Publisher<T> {
  public:
-  /// Joins `service`, or creates it. Errors: as for `Publisher`.
+  /// Joins `service`, or creates it. Errors: as for `Publisher`; already_exists.
   explicit Writer(const Node& node, std::string_view service, const WriterOptions& options = {})
-      : Publisher<T>(node, service, publisher_options(options)) {}
+      : Writer(create(node, service, options).value()) {}
   /// The same without exceptions.
   [[nodiscard]] static Result<Writer> create(const Node& node, std::string_view service,
                                              const WriterOptions& options = {}) noexcept {
-    auto publisher = Publisher<T>::create(node, service, publisher_options(options));
+    auto publisher = Publisher<T>::create(node, service, publisher_options(options),
+                                          {.is_writer = true, .is_exclusive = options.exclusive});
     if (!publisher) return publisher.failure();
     return Writer(std::move(*publisher));
   }
@@ -38,7 +44,8 @@ class Writer : private Publisher<T> {
   /// A value to fill in before others see it.
   using Publisher<T>::loan;
   /// Makes a loan of this writer the newest value; returns how many there were before it.
-  /// Wait-free; a system call only if a reader sleeps. Aborts as `Publisher::publish`.
+  /// Wait-free; a system call only if a reader sleeps, or ports have come or gone. Aborts as
+  /// `Publisher::publish`.
   std::uint64_t write(Loan<T>&& value) noexcept { return this->publish(std::move(value)); }
   /// The same for a copy of `value`. Errors: as for `Publisher::loan`.
   Published write(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
