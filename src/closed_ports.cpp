@@ -17,7 +17,7 @@ namespace {
 auto none() { return Service::none(); }
 
 auto* make(std::type_identity<PublisherPort>) {
-  return new PublisherPort(none(), PayloadLayout(), PublisherOptions());
+  return new PublisherPort(none(), PayloadLayout(), PublisherOptions(), WriterRole());
 }
 auto* make(std::type_identity<SubscriberPort>) {
   return new SubscriberPort(none(), PayloadLayout(), SubscriberOptions(), false);

@@ -266,6 +266,30 @@ TEST_P(ClientKilled, WhileItIsDestroyed) {
   EXPECT_GE(points, at_writes() ? 1U : 10U);
 }
 
+// The survivor was there, and has not looked since.
+TEST_P(ClientKilled, WhileItLeavesWithARequestThatNobodyTook) {
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  std::optional<Asker> client(std::in_place, own, kClient);
+                                  auto question = client->ask();
+                                  Victim::require(bool(question.pending));
+                                  victim.in_danger([&] {
+                                    client.reset();
+                                    question.pending.reset();
+                                  });
+                                },
+                            .afterwards =
+                                [this] {
+                                  requests.push_back(survivor->receive());
+                                  ASSERT_TRUE(requests.back()) << "the request is lost";
+                                  EXPECT_TRUE(requests.back()->is(1));
+                                  EXPECT_FALSE(survivor->receive());
+                                  go_on();
+                                }});
+  EXPECT_GE(points, at_writes() ? 3U : 10U);
+}
+
 TEST_P(ClientKilled, WhileItsLastHandlesEndAfterIt) {
   const auto points = kill({.victim =
                                 [](const Victim& victim) {

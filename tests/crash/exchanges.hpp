@@ -54,11 +54,14 @@ class Answerer {
     request.respond(std::move(loan));
     return true;
   }
-  /// Answers every request that is there with `responses` and ends it. Returns how many there were.
+  /// Answers every request that is there with `responses`, if somebody wants them, and ends it.
+  /// Returns how many there were.
   std::size_t answer_all(std::size_t responses = 1) {
     std::size_t count = 0;
     while (auto request = receive()) {
-      for (std::size_t i = 0; i < responses; ++i) is_content_ &= respond(request);
+      for (std::size_t i = 0; i < responses; ++i) {
+        is_content_ &= respond(request) || request.abandoned();
+      }
       ++count;
     }
     return count;

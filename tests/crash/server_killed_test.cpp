@@ -284,6 +284,43 @@ TEST_P(ServerKilled, WhileItWaitsForRoom) {
   EXPECT_GE(points, at_writes() ? 1U : 2U);
 }
 
+// The witness was there as well, and is to find it whatever becomes of the victim.
+TEST_P(ServerKilled, WhileItFindsWhatAClientLeft) {
+  begin_with_witness();
+  const auto points = kill({.victim =
+                                [](const Victim& victim) {
+                                  const Node own("victim");
+                                  std::optional<Answerer> server(std::in_place, own, kServer);
+                                  while (server->receive()) continue;
+                                  victim.in_danger([&] {
+                                    auto first = server->receive();
+                                    auto second = server->receive();
+                                    Victim::require(first && second && server->is_content());
+                                    first.reset();
+                                    second.reset();
+                                    Victim::require(!server->receive());
+                                    server.reset();
+                                  });
+                                },
+                            .meanwhile =
+                                [this] {
+                                  Asker leaver(*node, kClient);
+                                  ASSERT_EQ(leaver.port().servers(), 2U);
+                                  ASSERT_TRUE(leaver.ask().pending && leaver.ask().pending);
+                                },
+                            .afterwards =
+                                [this] {
+                                  for (std::uint64_t value = 1; value <= 2; ++value) {
+                                    auto request = witness->receive();
+                                    ASSERT_TRUE(request) << "the request is lost";
+                                    EXPECT_TRUE(request->is(value) && request.abandoned());
+                                  }
+                                  EXPECT_FALSE(witness->receive());
+                                  go_on();
+                                }});
+  EXPECT_GE(points, at_writes() ? 10U : 20U);
+}
+
 TEST_P(ServerKilled, WhileItIsDestroyed) {
   const auto points = kill({.victim =
                                 [](const Victim& victim) {

@@ -2,6 +2,7 @@
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/request_response/client_port.hpp>
 #include <sluice/platform/clock.hpp>
+#include <sluice/service/departure.hpp>
 
 namespace sluice {
 namespace {
@@ -11,7 +12,7 @@ constexpr std::uint64_t kReservedServers = 2ULL * kMaxSeats;
 
 }  // namespace
 
-const PortKind kClientKind{"client", FileKind::client};
+const PortKind kClientKind{.name = "client", .file = FileKind::client, .receivers = &kServerKind};
 
 ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ClientOptions& options)
@@ -107,7 +108,11 @@ Errc ClientPort::error_of(Cell cell) noexcept {
 std::uint32_t ClientPort::servers() noexcept {
   if (is_forked()) return 0;
   look();
-  return present_servers();
+  return peers_.count_if([](const ServerPeer& server) {
+    // acquire: pairs with the release in `store_looked`.
+    return server.is_there() &&
+           word_of(server.file, &FileHeader::looked).load(std::memory_order_acquire) != 0;
+  });
 }
 
 bool ClientPort::PendingRequest::is_ready() noexcept {

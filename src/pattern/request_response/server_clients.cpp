@@ -32,13 +32,14 @@ void ServerPort::look_at_clients() noexcept {
     if (!looked) pending_failure_ = looked.failure();
   }
   if (has_met_) peers_.announce_newcomers();  // the new clients are to find their rows
+  if (!is_leaving_) peers_.conclude_look();
   if (gone_ != 0) drop_gone();
 }
 
+/// What it has sent is still to be taken.
 void ServerPort::depart(ClientPeer& client) noexcept {
   // relaxed: nothing is ordered by it.
   client.has_left.store(true, std::memory_order_relaxed);
-  client.requests.reset();
   ++gone_;
   reclaim_all(client);
 }
@@ -72,7 +73,7 @@ Result<void> ServerPort::meet(ClientPeer& client) noexcept {
   }
   if (client.theirs == nullptr) return {};
   auto connected = connect(client);
-  has_met_ |= connected.has_value();
+  has_met_ |= connected.has_value() && !client.is_gone;
   return connected;
 }
 
@@ -92,6 +93,7 @@ Result<void> ServerPort::connect(ClientPeer& client) {
   client.requests.emplace(*client.words_in(file_, ServerRow::kHeadOffset),
                           client.words(ClientRow::kRequestsOffset),
                           client.their_shape.queue_capacity());
+  if (client.is_gone) return {};      // it reads no responses
   (void)grow_to(slots_needed(true));  // where it fails, `pending_failure_` says so
   client.passed.reserve(pool_.size());
   client.show_row(file_);
@@ -107,12 +109,20 @@ Borrowed ServerPort::give_up(ClientPeer& client, const Failure& failure) noexcep
   return {};
 }
 
+/// Connects with the clients that were gone before they were, and forgets those of which nothing is
+/// left to take and nothing is held.
 void ServerPort::drop_gone() noexcept {
   peers_.drop_if([this](ClientPeer& client) {
+    if (!client.is_gone) return false;
+    if (auto met = meet(client); !met) {
+      pending_failure_ = met.failure();  // to be tried again
+      return false;
+    }
+    if (client.requests && !client.requests->empty() && !is_leaving_) return false;
     const auto is_its = [&](Cell cell) {
       return cell < options_.max_requests && requests_[cell].client == &client;
     };
-    if (!client.is_gone || cells_.held(is_its) != 0) return false;
+    if (cells_.held(is_its) != 0) return false;
     client.drop_row(file_, pool_);
     --gone_;
     return true;

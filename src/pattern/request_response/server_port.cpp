@@ -5,6 +5,7 @@
 #include <sluice/pattern/request_response/server_port.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/lock.hpp>
+#include <sluice/service/departure.hpp>
 
 namespace sluice {
 namespace {
@@ -35,7 +36,7 @@ ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& re
       options_(options),
       request_(request),
       response_(response),
-      peers_(this->service(), {kClientKind, sizeof(ClientFile)}),
+      peers_(this->service(), {kClientKind, sizeof(ClientFile)}, &file_),
       requests_(options.max_requests),
       loans_(options.max_loans) {
   options_.depth = std::bit_ceil(options.depth);
@@ -81,6 +82,9 @@ void ServerPort::leave() noexcept {
   is_leaving_ = true;
   // release: pairs with the acquire in `ClientPort::meet`; what was taken is in the heads.
   file_.words<ServerFile>().is_leaving.store(1, std::memory_order_release);
+  // Nothing needs to be kept for it any more.
+  file_.note_look(UINT64_MAX);
+  reap_senders_to(directory(), kServerKind);
   board().announce_change(directory());
 }
 
@@ -208,7 +212,8 @@ void ServerPort::look() noexcept {
 std::uint32_t ServerPort::clients() noexcept {
   if (is_forked()) return 0;
   look_at_clients();
-  return peers_.count_if([](const ClientPeer& client) { return client.requests.has_value(); });
+  return peers_.count_if(
+      [](const ClientPeer& client) { return client.requests && !client.is_gone; });
 }
 
 Errc ServerPort::fail_loan(Errc code) noexcept {

@@ -159,7 +159,7 @@ TEST_F(RefusalOfServers, WhoIsAloneEndsTheRequestWithAnError) {
 
 TEST_F(RefusalOfServers, WhoseRowLiesOutsideItsFile) {
   for (const std::uint64_t offset :
-       {std::uint64_t{1} << 60, std::uint64_t{8}, ~std::uint64_t{0}, file->bytes() - 64}) {
+       {file->bytes() - 64, std::uint64_t{1} << 60, std::uint64_t{8}, ~std::uint64_t{0}}) {
     file->set(offsetof(ServerFile, rows) + 8, offset);
     Client<Number, Number> other(node, "numbers", kClient);  // its seat is 1
     auto pending = other.send(7);
@@ -170,6 +170,7 @@ TEST_F(RefusalOfServers, WhoseRowLiesOutsideItsFile) {
     EXPECT_EQ(other.servers(), 1U);
     while (auto request = honest.receive()) EXPECT_TRUE(request.respond(*request + 1));
     EXPECT_TRUE(pending.receive());
+    EXPECT_TRUE(liar.receive()) << "now nobody needs the client's file any more";
   }
 }
 

@@ -25,7 +25,9 @@ struct ExchangePeer : Peer {
   const std::byte* theirs = nullptr;  ///< this port's row in its file; null: not there yet
   bool is_broken = false;             ///< nothing of it is read any more
 
-  [[nodiscard]] const Theirs& words() const noexcept { return *file.region().at<Theirs>(0); }
+  [[nodiscard]] const Theirs& words() const noexcept {
+    return *file.region().template at<Theirs>(0);
+  }
   /// Words of this port's row in its file.
   [[nodiscard]] const std::atomic<std::uint64_t>* words(std::uint64_t offset) const noexcept {
     return reinterpret_cast<const std::atomic<std::uint64_t>*>(theirs + offset);
