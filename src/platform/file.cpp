@@ -106,26 +106,30 @@ File& File::operator=(File&& other) noexcept {
   close();
   fd_ = std::exchange(other.fd_, -1);
   fork_generation_ = other.fork_generation_;
-  locked_ = std::exchange(other.locked_, false);
+  is_entered_ = std::exchange(other.is_entered_, false);
   return *this;
 }
 
 void File::close_in_forked_child() {
-  if (std::exchange(locked_, true)) return;
-  close_in_child(fd_);
+  if (!is_entered_) enter(NoForks());
+}
+
+void File::enter(const NoForks& held) {
+  close_in_child(fd_, held);
+  is_entered_ = true;
 }
 
 bool File::is_inherited() const noexcept { return fork_generation_ != fork_generation(); }
 
 void File::close() noexcept {
   if (fd_ < 0) return;
-  const bool closed_by_fork = locked_ && is_inherited();
-  if (!closed_by_fork) {
-    if (locked_) keep_in_child(fd_);
+  if (!is_entered_) {
     ::close(fd_);
+  } else if (!is_inherited()) {  // else it is closed already
+    close_entered(fd_);
   }
   fd_ = -1;
-  locked_ = false;
+  is_entered_ = false;
 }
 
 Failure system_failure(const char* action, const std::string& path, int errno_value) {
@@ -153,8 +157,9 @@ Result<std::vector<std::string>> list(const Directory& directory) {
 
 Result<File> open_file(const Directory& directory, const std::string& name, bool writable) {
   const std::string path = directory.path_of(name);
-  File file(::openat(directory.fd(), name.c_str(),
-                     (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  const int flags = (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  File file =
+      File::closed_in_forked_child([&] { return ::openat(directory.fd(), name.c_str(), flags); });
   if (!file.is_open()) {
     if (errno != ELOOP) return system_failure("open", path, errno);
     return Failure{Errc::corrupted, format("{} is a symbolic link; remove it", path)};
@@ -217,7 +222,8 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
 Result<NewFile> NewFile::create(const Directory& directory, mode_t mode) {
   if (!has_proc_links()) return create_named(directory, mode, O_CREAT | O_EXCL);
   NewFile created;
-  created.file_ = File(::openat(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  created.file_ = File::closed_in_forked_child(
+      [&] { return ::openat(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode); });
   if (!created.file_.is_open()) {
     if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
       return create_named(directory, mode, O_CREAT | O_EXCL);
@@ -240,8 +246,9 @@ Result<NewFile> NewFile::create_named(const Directory& directory, mode_t mode, i
   const char* name = created.name_.c_str();
   const bool is_pipe = (open_flags & O_CREAT) == 0;
   if (!is_pipe || ::mkfifoat(directory.fd(), name, mode) == 0) {
+    const int flags = open_flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
     created.file_ =
-        File(::openat(directory.fd(), name, open_flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
+        File::closed_in_forked_child([&] { return ::openat(directory.fd(), name, flags, mode); });
   }
   if (!created.file_.is_open()) {
     return system_failure(is_pipe ? "create a pipe in" : "create a file in", directory.path, errno);
