@@ -27,12 +27,13 @@ void ServerPort::look_at_clients() noexcept {
           has_new |= prepared.has_value();
           return prepared;
         },
-        [this](ClientPeer& client, const File&) { return meet(client); },
+        [this](ClientPeer& client) { return meet(client); },
         [this](ClientPeer& client) { depart(client); });
     if (!looked) pending_failure_ = looked.failure();
   }
   if (has_met_) peers_.announce_newcomers();  // the new clients are to find their rows
   if (gone_ != 0) drop_gone();
+  note_loss();
 }
 
 void ServerPort::depart(ClientPeer& client) noexcept {
