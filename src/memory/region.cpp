@@ -60,6 +60,8 @@ Result<void> Region::extend(const File& file, const std::string& path, std::uint
                           path, mapped_bytes, reserved_bytes())};
   }
   const int protection = access_ == Access::read_write ? PROT_READ | PROT_WRITE : PROT_READ;
+  // A child that was forked between the two calls would keep the mapping, and with it the lock.
+  const NoForks held;
   void* piece = ::mmap(data() + mapped_bytes_, mapped_bytes - mapped_bytes_, protection,
                        MAP_SHARED | MAP_FIXED, file.fd(), static_cast<off_t>(mapped_bytes_));
   if (piece == MAP_FAILED) return mapping_failure(path, mapped_bytes - mapped_bytes_, errno);

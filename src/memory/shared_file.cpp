@@ -146,10 +146,10 @@ Result<void> SharedFile::grow_to(std::uint64_t bytes) {
   return region_.extend(file, path_, bytes);
 }
 
-Result<void> SharedFile::follow_growth(const File& file) {
-  const auto status = status_of(file, path_);
+Result<void> SharedFile::follow_growth() {
+  const auto status = status_of(file_, path_);
   if (!status) return status.failure();
-  return region_.extend(file, path_, std::min(status->bytes, region_.reserved_bytes()));
+  return region_.extend(file_, path_, std::min(status->bytes, region_.reserved_bytes()));
 }
 
 }  // namespace sluice

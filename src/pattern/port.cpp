@@ -15,7 +15,17 @@ Port::Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t
 
 Errc Port::fail(Errc code, std::string_view why) noexcept {
   failure_ = in_service(service_->name(), {code, std::string(why)});
+  // It may be waiting for somebody who cannot find it.
+  if (code == Errc::timed_out && !loss_.empty()) failure_.message += "; " + loss_;
   return code;
+}
+
+void Port::note_loss() noexcept {
+  if (!loss_.empty()) return;
+  Failure loss = file_.loss();
+  if (loss.code == Errc::ok) return;
+  fail(loss);
+  loss_ = std::move(loss.message);
 }
 
 Errc Port::fail_forked() noexcept {
@@ -33,6 +43,7 @@ Errc Port::fail_all(Errc code, std::uint32_t all, const char* held, const char* 
 void Port::note(const Failure& failure) noexcept {
   if (failure.code == Errc::ok) {
     failure_ = {};
+    if (!loss_.empty()) fail(Errc::not_found, loss_);  // newcomers are missed at every call
   } else {
     fail(failure);
   }

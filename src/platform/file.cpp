@@ -44,10 +44,36 @@ bool has_proc_links() noexcept {
   return has;
 }
 
+/// `system_failure` for what needs an inode of its own, in the file system of `path` seen from
+/// `at`: a full one has run out of inodes or of memory.
+Failure creation_failure(const char* action, const std::string& path, int errno_value, int at) {
+  Failure failure = system_failure(action, path, errno_value);
+  if (errno_value != ENOSPC && errno_value != EDQUOT) return failure;
+  const std::string parent = path.substr(0, path.find_last_of('/') + 1) + ".";
+  struct statvfs system {};
+  if ((at == AT_FDCWD ? ::statvfs(parent.c_str(), &system) : ::fstatvfs(at, &system)) != 0) {
+    return failure;
+  }
+  if (system.f_files != 0 && system.f_favail == 0) {
+    failure.message += format(
+        ": 1 inode needed, none free of {} in the file system; remove files there, give it more "
+        "(mount -o remount,nr_inodes=...) or set SLUICE_ROOT to another",
+        system.f_files);
+  } else {
+    failure.message += format(
+        ": {} bytes free of {} in the file system, or a quota is used up; free some, enlarge it "
+        "(mount -o remount,size=...) or set SLUICE_ROOT to another",
+        system.f_bavail * system.f_frsize, system.f_blocks * system.f_frsize);
+  }
+  return failure;
+}
+
 Result<Directory> open_checked(int at, const char* name, std::string path, int flags, OwnedBy owner,
                                std::optional<mode_t> make_mode) {
   const bool made = make_mode && ::mkdirat(at, name, *make_mode) == 0;
-  if (make_mode && !made && errno != EEXIST) return system_failure("make directory", path, errno);
+  if (make_mode && !made && errno != EEXIST) {
+    return creation_failure("make directory", path, errno, at);
+  }
   Directory directory{File(::openat(at, name, flags | O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
                       std::move(path)};
   if (!directory.file.is_open()) {
@@ -55,7 +81,9 @@ Result<Directory> open_checked(int at, const char* name, std::string path, int f
       return system_failure("open directory", directory.path, errno);
     }
     return Failure{Errc::corrupted,
-                   format("{} should be a directory and is not; remove it", directory.path)};
+                   format("{} should be a directory and is not; remove it or choose another "
+                          "SLUICE_ROOT",
+                          directory.path)};
   }
   struct stat status {};
   if (::fstat(directory.fd(), &status) != 0) {
@@ -106,26 +134,30 @@ File& File::operator=(File&& other) noexcept {
   close();
   fd_ = std::exchange(other.fd_, -1);
   fork_generation_ = other.fork_generation_;
-  locked_ = std::exchange(other.locked_, false);
+  is_entered_ = std::exchange(other.is_entered_, false);
   return *this;
 }
 
 void File::close_in_forked_child() {
-  if (std::exchange(locked_, true)) return;
-  close_in_child(fd_);
+  if (!is_entered_) enter(NoForks());
+}
+
+void File::enter(const NoForks& held) {
+  close_in_child(fd_, held);
+  is_entered_ = true;
 }
 
 bool File::is_inherited() const noexcept { return fork_generation_ != fork_generation(); }
 
 void File::close() noexcept {
   if (fd_ < 0) return;
-  const bool closed_by_fork = locked_ && is_inherited();
-  if (!closed_by_fork) {
-    if (locked_) keep_in_child(fd_);
+  if (!is_entered_) {
     ::close(fd_);
+  } else if (!is_inherited()) {  // else it is closed already
+    close_entered(fd_);
   }
   fd_ = -1;
-  locked_ = false;
+  is_entered_ = false;
 }
 
 Failure system_failure(const char* action, const std::string& path, int errno_value) {
@@ -153,8 +185,9 @@ Result<std::vector<std::string>> list(const Directory& directory) {
 
 Result<File> open_file(const Directory& directory, const std::string& name, bool writable) {
   const std::string path = directory.path_of(name);
-  File file(::openat(directory.fd(), name.c_str(),
-                     (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  const int flags = (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  File file =
+      File::closed_in_forked_child([&] { return ::openat(directory.fd(), name.c_str(), flags); });
   if (!file.is_open()) {
     if (errno != ELOOP) return system_failure("open", path, errno);
     return Failure{Errc::corrupted, format("{} is a symbolic link; remove it", path)};
@@ -203,6 +236,11 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
   // A partly filled file must not look larger than what is reserved.
   if (::ftruncate(file.fd(), begin) != 0) error = errno;
   Failure failure = system_failure("reserve memory for", path, error);
+  if (error == EOPNOTSUPP) {
+    failure.message +=
+        "; ramfs and some network file systems cannot reserve it, which this library needs; set "
+        "SLUICE_ROOT to a directory on tmpfs, such as one in /dev/shm";
+  }
   struct statvfs system {};
   if (failure.code == Errc::no_memory && ::fstatvfs(file.fd(), &system) == 0) {
     failure.message += format(
@@ -217,12 +255,13 @@ Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t t
 Result<NewFile> NewFile::create(const Directory& directory, mode_t mode) {
   if (!has_proc_links()) return create_named(directory, mode, O_CREAT | O_EXCL);
   NewFile created;
-  created.file_ = File(::openat(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  created.file_ = File::closed_in_forked_child(
+      [&] { return ::openat(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode); });
   if (!created.file_.is_open()) {
     if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
       return create_named(directory, mode, O_CREAT | O_EXCL);
     }
-    return system_failure("create a file in", directory.path, errno);
+    return creation_failure("create a file in", directory.path, errno, directory.fd());
   }
   ::fchmod(created.file_.fd(), mode);
   return created;
@@ -240,11 +279,13 @@ Result<NewFile> NewFile::create_named(const Directory& directory, mode_t mode, i
   const char* name = created.name_.c_str();
   const bool is_pipe = (open_flags & O_CREAT) == 0;
   if (!is_pipe || ::mkfifoat(directory.fd(), name, mode) == 0) {
+    const int flags = open_flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
     created.file_ =
-        File(::openat(directory.fd(), name, open_flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
+        File::closed_in_forked_child([&] { return ::openat(directory.fd(), name, flags, mode); });
   }
   if (!created.file_.is_open()) {
-    return system_failure(is_pipe ? "create a pipe in" : "create a file in", directory.path, errno);
+    return creation_failure(is_pipe ? "create a pipe in" : "create a file in", directory.path,
+                            errno, directory.fd());
   }
   ::fchmod(created.file_.fd(), mode);
   return created;
@@ -272,7 +313,9 @@ Result<void> NewFile::link(const Directory& directory, const std::string& name, 
     outcome = ::syscall(SYS_renameat2, directory.fd(), name_.c_str(), directory.fd(), name.c_str(),
                         1U /* RENAME_NOREPLACE */);
   }
-  if (outcome != 0) return system_failure("link", directory.path_of(name), errno);
+  if (outcome != 0) {
+    return creation_failure("link", directory.path_of(name), errno, directory.fd());
+  }
   name_ = is_kept ? "" : name;
   return {};
 }

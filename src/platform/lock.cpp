@@ -8,18 +8,28 @@
 namespace sluice {
 namespace {
 
-struct flock whole_file(short type) noexcept {
+/// The lock of a file is that of its first bytes, more than it will ever have; marks lie beyond.
+constexpr off_t kMarks = off_t{1} << 62;
+
+struct flock bytes_of_file(short type, off_t begin, off_t count) noexcept {
   struct flock lock {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
+  lock.l_start = begin;
+  lock.l_len = count;
   return lock;
 }
 
-}  // namespace
+struct flock whole_file(short type) noexcept {
+  return bytes_of_file(type, 0, kMarks);
+}
 
-Result<bool> try_lock(File& file, LockKind kind) {
+struct flock mark_on_file(short type, std::uint64_t mark) noexcept {
+  return bytes_of_file(type, kMarks + static_cast<off_t>(mark), 1);
+}
+
+Result<bool> try_lock_bytes(File& file, struct flock lock) {
   file.close_in_forked_child();
-  struct flock lock = whole_file(kind == LockKind::shared ? F_RDLCK : F_WRLCK);
   if (::fcntl(file.fd(), F_OFD_SETLK, &lock) == 0) return true;
   if (errno == EAGAIN || errno == EACCES) return false;
   return Failure{
@@ -27,6 +37,12 @@ Result<bool> try_lock(File& file, LockKind kind) {
       std::string("the file system under the root has no open-file-description locks (") +
           std::strerror(errno) +
           "); set SLUICE_ROOT to a directory on a local file system such as tmpfs"};
+}
+
+}  // namespace
+
+Result<bool> try_lock(File& file, LockKind kind) {
+  return try_lock_bytes(file, whole_file(kind == LockKind::shared ? F_RDLCK : F_WRLCK));
 }
 
 void unlock(File& file) noexcept {
@@ -38,6 +54,15 @@ bool is_locked(const File& file) noexcept {
   struct flock lock = whole_file(F_WRLCK);
   // Where the kernel does not answer, nobody may be taken for dead.
   return ::fcntl(file.fd(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+Result<bool> try_lock_mark(File& file, std::uint64_t mark) {
+  return try_lock_bytes(file, mark_on_file(F_WRLCK, mark));
+}
+
+void unlock_mark(File& file, std::uint64_t mark) noexcept {
+  struct flock lock = mark_on_file(F_UNLCK, mark);
+  ::fcntl(file.fd(), F_OFD_SETLK, &lock);
 }
 
 }  // namespace sluice

@@ -57,14 +57,15 @@ void watch_forks() noexcept {
   });
 }
 
-void close_in_child(int fd) {
-  const std::lock_guard lock(locked_descriptors().mutex);
-  locked_descriptors().fds.push_back(fd);
-}
+NoForks::NoForks() noexcept { locked_descriptors().mutex.lock(); }
+NoForks::~NoForks() { locked_descriptors().mutex.unlock(); }
 
-void keep_in_child(int fd) noexcept {
-  const std::lock_guard lock(locked_descriptors().mutex);
+void close_in_child(int fd, const NoForks&) { locked_descriptors().fds.push_back(fd); }
+
+void close_entered(int fd) noexcept {
+  const NoForks held;
   std::erase(locked_descriptors().fds, fd);
+  ::close(fd);
 }
 
 std::uint64_t random_number() noexcept {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <sluice/core/format.hpp>
 #include <sluice/core/hash.hpp>
 #include <sluice/platform/root.hpp>
@@ -25,6 +29,78 @@ std::string user_part(const RootOptions& options) {
 }
 
 bool is_shared(const RootOptions& options) { return options.access != Access::owner; }
+
+std::string without_trailing_slashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+/// The directory that holds `path`.
+std::string parent_of(const std::string& path) {
+  const auto slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+std::optional<std::string> real_path(const std::string& path) {
+  char* const real = ::realpath(path.c_str(), nullptr);
+  if (real == nullptr) return std::nullopt;
+  std::string found = real;
+  std::free(real);
+  return found;
+}
+
+/// Whether `user` may stand for one whom this user namespace does not know, such as the root of the
+/// host in a container without privileges.
+bool may_be_unknown(uid_t user) {
+  constexpr uid_t kOverflow = 65534;
+  if (user != kOverflow) return false;
+  unsigned inside = 0;
+  unsigned outside = 0;
+  unsigned count = 0;
+  std::FILE* const map = std::fopen("/proc/self/uid_map", "re");
+  if (map == nullptr) return true;
+  const bool is_read = std::fscanf(map, "%u %u %u", &inside, &outside, &count) == 3;
+  std::fclose(map);
+  return !is_read || count != UINT32_MAX;
+}
+
+/// Whoever owns a directory above the root can put another one in the root's place.
+Result<void> check_above(const std::string& root, std::string directory) {
+  const uid_t self = ::geteuid();
+  for (;; directory = parent_of(directory)) {
+    struct stat status {};
+    if (::stat(directory.c_str(), &status) != 0) return system_failure("look at", directory, errno);
+    if (!S_ISDIR(status.st_mode)) {
+      return Failure{Errc::corrupted,
+                     format("the root {} cannot be made, because {} should be a directory and is "
+                            "not; choose another SLUICE_ROOT",
+                            root, directory)};
+    }
+    if (status.st_uid != 0 && status.st_uid != self && !may_be_unknown(status.st_uid)) {
+      return Failure{Errc::no_permission,
+                     format("the root {} lies in {}, which belongs to user {}, who could put "
+                            "something else in its place; user {} needs a root below directories "
+                            "that belong to itself or to root: choose another SLUICE_ROOT",
+                            root, directory, status.st_uid, self)};
+    }
+    if (directory == "/") return {};
+  }
+}
+
+Result<void> check_way_to(const std::string& given) {
+  const std::string root = without_trailing_slashes(given);
+  const std::string above = parent_of(root);
+  const auto parent = real_path(above);
+  if (!parent) {
+    if (errno != ENOENT) return system_failure("find the directory of the root", above, errno);
+    return Failure{Errc::not_found,
+                   format("the root {} cannot be made, because there is no directory {}; make that "
+                          "(mkdir -p), or choose another SLUICE_ROOT",
+                          root, above)};
+  }
+  if (auto checked = check_above(root, *parent); !checked) return checked;
+  // It may be a link to somewhere else.
+  const auto real = real_path(root);
+  return real && parent_of(*real) != *parent ? check_above(root, parent_of(*real)) : Result<void>();
+}
 
 Result<Directory> walk(const RootOptions& options, const std::string& part, bool make) {
   const auto make_mode = [make](mode_t mode) { return make ? std::optional(mode) : std::nullopt; };
@@ -91,6 +167,7 @@ OwnedBy owner_below(const RootOptions& options) noexcept {
 }
 
 Result<Directory> make_domain_directory(const RootOptions& options, const std::string& part) {
+  if (auto checked = check_way_to(options.root); !checked) return checked.failure();
   auto directory = walk(options, part, true);
   for (int i = 0; i < kMaxAttempts && !directory && directory.error() == Errc::not_found; ++i) {
     if (::access(options.root.c_str(), F_OK) != 0 && i > 0) break;  // the root's parent is missing

@@ -98,8 +98,14 @@ void PeersBase::note(Seat seat, std::uint64_t inode, const Failure& failure) {
   if (!is_known && (failure_.code == Errc::ok || is_own)) failure_ = failure;
 }
 
-bool PeersBase::is_dead(const Peer& peer) noexcept {
-  return peer.file.file().is_open() && !is_locked(peer.file.file());
+bool PeersBase::is_dead(const Peer& peer) noexcept { return !is_locked(peer.file.file()); }
+
+bool PeersBase::has_its_name(const Peer& peer) const noexcept {
+  return leads_to(service_.directory(), file_name_of(files_.kind, peer.seat), peer.file.file());
+}
+
+bool PeersBase::is_hidden() const noexcept {
+  return own_ != nullptr && own_->has_joined() && !own_->has_its_name();
 }
 
 Result<void> PeersBase::end_look() noexcept {

@@ -22,10 +22,16 @@ Result<void> PortFile::create(Service& service, const PortKind& kind, mode_t mod
 
 Result<void> PortFile::join() {
   for (Seat seat = 0; seat < kMaxSeats; seat = seat + 1) {
+    const auto marked = service_->take_seat(*kind_, seat);
+    if (!marked) return marked.failure();
+    if (!*marked) continue;
     std::string name = file_name_of(*kind_, seat);
     auto linked = file_.link(service_->directory(), name);
-    if (!linked && linked.error() == Errc::already_exists) continue;
-    if (!linked) return linked;
+    if (!linked) {
+      service_->give_seat_back(*kind_, seat);
+      if (linked.error() == Errc::already_exists) continue;
+      return linked;
+    }
     seat_ = seat;
     name_ = std::move(name);
     const std::uint64_t before = service_->board().announce_change(service_->directory());
@@ -47,7 +53,9 @@ void PortFile::leave(bool is_needed) noexcept {
   const bool is_kept = is_needed || is_awaited(directory, *kind_, announced);
   // release: pairs with the acquire of who finds the file without its lock.
   word_of(file_, &FileHeader::has_left).store(1, std::memory_order_release);
-  if (!is_kept) ::unlinkat(directory.fd(), name_.c_str(), 0);
+  // Where somebody else removed it, the name may be another port's by now.
+  if (!is_kept && has_its_name()) ::unlinkat(directory.fd(), name_.c_str(), 0);
+  service_->give_seat_back(*kind_, seat_);
   name_.clear();
   // Before the announcement: whoever looks because of it finds nobody alive here. The mapping alone
   // would keep the lock.
@@ -65,6 +73,26 @@ void PortFile::note_look(std::uint64_t generation) noexcept {
 
 bool PortFile::has_its_name() const noexcept {
   return has_joined() && leads_to(service_->directory(), name_, file_.file());
+}
+
+Failure PortFile::loss() const {
+  if (!has_joined()) return {};
+  const bool is_named = has_its_name();
+  const Service::Place place = service_->place();
+  if (is_named && place == Service::Place::same) return {};
+  std::string what = is_named
+                         ? std::string("new ports of the service meet elsewhere")
+                         : format("{} was removed while this {} lives", file_.path(), kind_->name);
+  if (place != Service::Place::same) {
+    what += format(", and {} {}", service_->directory().path,
+                   place == Service::Place::gone ? "is gone" : "is another service's by now");
+  }
+  return {Errc::not_found,
+          what + format("; those who know each other go on, but new ports do not find this {}: "
+                        "make it again. Whoever did it, such as systemd at the end of a session "
+                        "(RemoveIPC=yes), a cleaner or rm, is to leave the root alone; see "
+                        "docs/deployment.md",
+                        kind_->name)};
 }
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,10 @@ bool is_transient(Errc code) noexcept {
 }
 
 Failure busy() { return {Errc::would_block, "the service is being removed"}; }
+
+std::uint64_t mark_of(const PortKind& kind, Seat seat) noexcept {
+  return static_cast<std::uint64_t>(kind.file) * kMaxSeats + seat;
+}
 
 /// Not in step with the others who wait.
 void pause_for_others(int attempt) {
@@ -226,8 +231,31 @@ Result<void> Service::open_board() {
   }
   if (!board) return board.failure();
   board_ = std::move(*board);
-  board_.close_descriptor();
   return {};
+}
+
+Service::Place Service::place() const noexcept {
+  // A path that is not absolute may mean another directory by now.
+  const bool is_absolute = directory_.path.starts_with('/');
+  struct stat now {};
+  struct stat mine {};
+  const int looked = is_absolute
+                         ? ::stat(directory_.path.c_str(), &now)
+                         : ::fstatat(services_.fd(), key_.c_str(), &now, AT_SYMLINK_NOFOLLOW);
+  if (looked != 0) return Place::gone;
+  if (::fstat(directory_.fd(), &mine) != 0) return Place::same;  // not known
+  if (now.st_ino != mine.st_ino || now.st_dev != mine.st_dev) return Place::other;
+  const bool is_same = leads_to(directory_, kServiceFile, file_.file()) &&
+                       leads_to(directory_, kBoardFile, board_.file());
+  return is_same ? Place::same : Place::other;
+}
+
+Result<bool> Service::take_seat(const PortKind& kind, Seat seat) {
+  return try_lock_mark(board_.file(), mark_of(kind, seat));
+}
+
+void Service::give_seat_back(const PortKind& kind, Seat seat) noexcept {
+  unlock_mark(board_.file(), mark_of(kind, seat));
 }
 
 Service::~Service() {

@@ -64,8 +64,9 @@ void wake_pipes(const Directory& directory) noexcept {
   for (const std::string& name : *names) {
     if (!is_wake_pipe(name) || remove_dead_pipe(directory, name)) continue;
     // Open for reading too: if the owner is killed now, the write is not answered with SIGPIPE.
-    const File pipe(
-        ::openat(directory.fd(), name.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+    const File pipe = File::closed_in_forked_child([&] {
+      return ::openat(directory.fd(), name.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    });
     if (pipe.is_open() && is_pipe(pipe)) write_byte(pipe.fd());
   }
 }

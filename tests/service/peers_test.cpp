@@ -48,7 +48,7 @@ class PeersTest : public ::testing::Test {
           if (on_connect) return on_connect(publisher);
           return Result<void>();
         },
-        [](Publisher& publisher, const File&) {
+        [](Publisher& publisher) {
           ++publisher.followed;
           return Result<void>();
         },
@@ -111,26 +111,18 @@ TEST_F(PeersTest, TheNextOneOnASeatIsAnotherPeer) {
 }
 
 TEST_F(PeersTest, WhoHasGoneIsNoticedBeforeANewcomerIsMet) {
-  for (const bool keeps_descriptor : {true, false}) {
-    auto file = join();
-    on_connect = [&](Publisher& publisher) {
-      if (!keeps_descriptor) publisher.file.close_descriptor();
-      return Result<void>();
-    };
-    ASSERT_TRUE(look());
-    file->leave(true);  // its name stays, as after a kill
-    departed.clear();
-    const auto newcomer = join();
-    int met = 0;
-    on_connect = [&](Publisher&) {
-      ++met;
-      EXPECT_EQ(departed, std::vector<Seat>{0}) << keeps_descriptor;
-      return Result<void>();
-    };
-    EXPECT_TRUE(look());
-    EXPECT_EQ(met, 1);
-    peers.drop_if([](const Publisher&) { return true; });
-  }
+  auto file = join();
+  ASSERT_TRUE(look());
+  file->leave(true);  // its name stays, as after a kill
+  const auto newcomer = join();
+  int met = 0;
+  on_connect = [&](Publisher&) {
+    ++met;
+    EXPECT_EQ(departed, std::vector<Seat>{0});
+    return Result<void>();
+  };
+  EXPECT_TRUE(look());
+  EXPECT_EQ(met, 1);
 }
 
 TEST_F(PeersTest, APeerWhoseLockIsHeldLivesWhateverBecameOfItsName) {
@@ -139,21 +131,27 @@ TEST_F(PeersTest, APeerWhoseLockIsHeldLivesWhateverBecameOfItsName) {
   ASSERT_EQ(::unlinkat(service->directory().fd(), "publisher.0", 0), 0);
   EXPECT_TRUE(look());
   EXPECT_FALSE(peers[0].is_gone);
+  EXPECT_EQ(peers[0].followed, 1);
   EXPECT_TRUE(departed.empty());
 }
 
-TEST_F(PeersTest, WithoutItsDescriptorAPeerIsThereAsLongAsItsNameIs) {
+TEST_F(PeersTest, WithoutItsNameAPeerKeepsItsSeatAndIsGoneWhenItLeaves) {
   auto file = join();
-  on_connect = [](Publisher& publisher) {
-    publisher.file.close_descriptor();
-    return Result<void>();
-  };
   ASSERT_TRUE(look());
+  ASSERT_EQ(::unlinkat(service->directory().fd(), "publisher.0", 0), 0);
+  // As each port does, it has a membership of its own.
+  const auto own = Service::join(node, {.name = "topic", .schema = {}}).value();
+  PortFile other;
+  ASSERT_TRUE(other.create(*own, kPublisherKind, 0600, sizeof(PublisherFile), 0));
+  ASSERT_TRUE(other.join());
+  EXPECT_EQ(other.seat(), 1U);
   EXPECT_TRUE(look());
-  EXPECT_FALSE(peers[0].is_gone);
+  EXPECT_EQ(peers.present(), 2U);
   file.reset();
   EXPECT_TRUE(look());
-  EXPECT_TRUE(peers[0].is_gone);
+  EXPECT_EQ(departed, std::vector<Seat>{0});
+  file = join();
+  EXPECT_EQ(file->seat(), 0U);
 }
 
 TEST_F(PeersTest, AFileThatIsNoGoodIsReportedOnceAndKeepsNobodyFromTheOthers) {

@@ -87,8 +87,7 @@ class SharedFile {
   /// Owner: reserves memory up to `bytes` and maps it. Nothing changes where that fails.
   [[nodiscard]] Result<void> grow_to(std::uint64_t bytes);
   /// Peer: maps what the file holds by now.
-  [[nodiscard]] Result<void> follow_growth() { return follow_growth(file_); }
-  [[nodiscard]] Result<void> follow_growth(const File& file);
+  [[nodiscard]] Result<void> follow_growth();
 
   [[nodiscard]] const FileHeader& header() const noexcept { return *region_.at<FileHeader>(0); }
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return header().incarnation; }

@@ -24,6 +24,7 @@
 #include <sluice/service/node.hpp>
 #include <sluice/service/port_file.hpp>
 #include <sluice/wait/waitable.hpp>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -117,6 +118,9 @@ class Port {
   Errc fail(const Failure& failure) noexcept { return fail(failure.code, failure.message); }
   /// Where `is_forked()`. Errc::closed, with nothing noted, of a port that was never open.
   Errc fail_forked() noexcept;
+  /// After a look: where new ports do not find this one any more, because its files were removed,
+  /// the failure says so, once. The call under way does not fail for that. System calls.
+  void note_loss() noexcept;
   /// There is no cell for one more handle: "all 4 <held; what to do>, or raise <option>".
   Errc fail_all(Errc code, std::uint32_t all, const char* held, const char* option) noexcept;
   /// The same for what a look has found, which is then forgotten; ok: nothing was found.
@@ -205,6 +209,7 @@ class Port {
   std::unique_ptr<Service> service_;
   Failure failure_;
   std::atomic<bool> interrupted_{false};
+  std::string loss_;  // why new ports do not find this one
 
  protected:
   PortFile file_;

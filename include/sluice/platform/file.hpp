@@ -10,23 +10,33 @@
 #include <functional>
 #include <optional>
 #include <sluice/core/result.hpp>
+#include <sluice/platform/process.hpp>
 #include <string>
 #include <vector>
 
 namespace sluice {
 
-/// A file descriptor. Move-only. In a forked child, one that holds a lock is closed already.
+/// A file descriptor. Move-only. In a forked child, one that may hold a lock is closed already.
 class File {
  public:
   File() = default;
   explicit File(int fd) noexcept;
+  /// What `open()` returns, a descriptor or -1, as one that no forked child has, not even one that
+  /// another thread forks at this moment: what is to be locked is opened with it.
+  template <typename Open>
+  [[nodiscard]] static File closed_in_forked_child(Open&& open) {
+    const NoForks held;
+    File file(open());
+    if (file.is_open()) file.enter(held);
+    return file;
+  }
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File() { close(); }
 
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
-  /// As for one that holds a lock: a forked child closes it.
+  /// The same from now on.
   void close_in_forked_child();
   /// Whether this process is a forked child of the one that opened it.
   [[nodiscard]] bool is_inherited() const noexcept;
@@ -34,9 +44,11 @@ class File {
   void close() noexcept;
 
  private:
+  void enter(const NoForks& held);
+
   int fd_ = -1;
   std::uint32_t fork_generation_ = 0;
-  bool locked_ = false;
+  bool is_entered_ = false;  // into the descriptors that a forked child closes
 };
 
 /// An open directory and the path it was reached by, for messages.

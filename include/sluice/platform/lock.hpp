@@ -5,6 +5,7 @@
 // namespace that shares the directory.
 #pragma once
 
+#include <cstdint>
 #include <sluice/platform/file.hpp>
 
 namespace sluice {
@@ -19,5 +20,10 @@ void unlock(File& file) noexcept;
 
 /// Whether another open file description holds a lock of any kind. Has no effect on the lock.
 [[nodiscard]] bool is_locked(const File& file) noexcept;
+
+/// A lock of its own, exclusive, for the number `mark` (below 2^40) on a file that is open for
+/// writing. It is no lock of the file. False: somebody else holds it. Errors: as `try_lock`.
+[[nodiscard]] Result<bool> try_lock_mark(File& file, std::uint64_t mark);
+void unlock_mark(File& file, std::uint64_t mark) noexcept;
 
 }  // namespace sluice

@@ -18,11 +18,23 @@ inline std::atomic<std::uint32_t> fork_generation_word{0};
 }
 
 /// Installs the fork handlers, once a process: in the child they raise `fork_generation()` and
-/// close every descriptor that holds a lock, so that a child never keeps its parent's ports alive.
+/// close every descriptor that may hold a lock, so that a child never keeps its parent's ports
+/// alive.
 void watch_forks() noexcept;
-/// Enters `fd` into, or takes it out of, the descriptors that a forked child closes.
-void close_in_child(int fd);
-void keep_in_child(int fd) noexcept;
+/// As long as one lives, no thread of this process forks: a child gets what is made meanwhile as it
+/// is meant to be, or not at all. To be held for a few system calls, and by nobody who has one.
+class [[nodiscard]] NoForks {
+ public:
+  NoForks() noexcept;
+  ~NoForks();
+  NoForks(const NoForks&) = delete;
+  NoForks& operator=(const NoForks&) = delete;
+};
+/// Enters `fd` into the descriptors that a forked child closes. The caller holds a `NoForks`, since
+/// before `fd` was opened unless it does not matter who has it until now.
+void close_in_child(int fd, const NoForks& held);
+/// Closes a descriptor that was entered. Afterwards no child has it that is forked from then on.
+void close_entered(int fd) noexcept;
 
 /// A random number that is not 0.
 [[nodiscard]] std::uint64_t random_number() noexcept;

@@ -41,8 +41,11 @@ inline constexpr std::size_t kMaxDomainBytes = 64;
 /// Of a page that every participant writes.
 [[nodiscard]] mode_t shared_page_mode(Access access) noexcept;
 
-/// Opens the domain's directory `part` ("nodes", "services", "segments"), making what is missing.
-/// `options` come from `resolve`.
+/// Opens the domain's directory `part` ("nodes", "services", "segments"), making what is missing
+/// from the root on. `options` come from `resolve`. Errors: no_permission, also where a directory
+/// above the root belongs to another user than root and this one; not_found (there is no directory
+/// that the root could be in); corrupted (a file is where a directory should be); no_memory,
+/// system.
 [[nodiscard]] Result<Directory> make_domain_directory(const RootOptions& options,
                                                       const std::string& part);
 /// The same, making nothing. Errc::not_found where it is not there.

@@ -88,13 +88,13 @@ class PeersBase {
   Result<void> map(Seat seat, OpenedPort opened_file, Peer& peer);
   /// A look goes on after this failure; the first that is to be reported is what it returns.
   void note(Seat seat, std::uint64_t inode, const Failure& failure);
-  /// Whether the owner of a known peer's file, as far as its descriptor is open, lives no more.
+  /// Whether the owner of a known peer's file lives no more. Its lock says so, not its name, which
+  /// others may have removed.
   [[nodiscard]] static bool is_dead(const Peer& peer) noexcept;
-  /// The same without its descriptor. `opened` is what came of opening its name, which does not
-  /// lead to it. One that cannot be looked at now is not gone for that.
-  [[nodiscard]] static bool has_left(const Peer& peer, Errc opened) noexcept {
-    return !peer.file.file().is_open() && (opened == Errc::ok || opened == Errc::not_found);
-  }
+  [[nodiscard]] bool has_its_name(const Peer& peer) const noexcept;
+  /// Whether a newcomer would not find this port: its own name was removed. Such a newcomer is
+  /// passed over, since it would not know what this port reads from it.
+  [[nodiscard]] bool is_hidden() const noexcept;
   Result<void> end_look() noexcept;
 
   /// A file that is no good, told from the next one under its name.
@@ -122,19 +122,21 @@ class PeersBase {
 template <typename P>
 class Peers : public PeersBase {
  public:
-  /// `service` must outlive it. `own`, if the peers send to this port: its file, which says how far
-  /// it has looked.
+  /// `service` must outlive it. `own`: this port's file, if a newcomer has to find that, or if the
+  /// peers send to this port; then it says how far it has looked.
   Peers(Service& service, const PeerFiles& files, PortFile* own = nullptr)
       : PeersBase(service, files, own) {}
 
   /// Looks at those that are known, then goes through the directory:
-  ///   follow(P&, File&)             one that is known, with its file open: it may have grown
+  ///   follow(P&) -> Result<void>    one that is known: its file may have grown
   ///   depart(P&)                    one that left or died; it stays here until `drop_if`
   ///   connect(P&) -> Result<void>   a newcomer, its file mapped; it is a peer if that succeeds,
   ///                                 else refused: reported now, and not again
   /// A sender that came since the last look and is gone is met all the same: it connects, and
-  /// departs. The dead are reaped. A look that is entered from itself does nothing. System calls.
-  /// Errors: the first of what it met; where it is this process's own, see `is_blind`.
+  /// departs. The dead are reaped. Known peers are told by their locks, so their descriptors stay
+  /// open. A port whose own name was removed keeps those that it has, and meets nobody. A look that
+  /// is entered from itself does nothing. System calls. Errors: the first of what it met; where it
+  /// is this process's own, see `is_blind`.
   template <typename Connect, typename Follow, typename Depart>
   Result<void> look(Connect&& connect, Follow&& follow, Depart&& depart) {
     if (is_looking_) return {};
@@ -152,14 +154,9 @@ class Peers : public PeersBase {
     }
     for (auto& peer : peers_) {
       if (peer->is_gone) continue;
-      auto opened = open(peer->seat);
-      peer->is_seen = opened && !opened->is_gone && opened->inode == peer->inode;
-      if (peer->is_seen) {
-        if (auto followed = follow(*peer, opened->file); !followed) {
-          note(peer->seat, peer->inode, followed.failure());
-        }
-      } else if (has_left(*peer, opened.error())) {
-        part_with(*peer);
+      peer->is_seen = has_its_name(*peer);
+      if (auto followed = follow(*peer); !followed) {
+        note(peer->seat, peer->inode, followed.failure());
       }
     }
     for (const Seat seat : *seats) {
@@ -171,6 +168,8 @@ class Peers : public PeersBase {
       if (is_gone) {
         note_gone(seat, inode);
         if (knows(seat, inode)) continue;
+      } else if (is_hidden()) {
+        continue;
       }
       auto peer = std::make_unique<P>();
       peer->is_gone = is_gone;

@@ -29,7 +29,9 @@ class PortFile {
   [[nodiscard]] Result<void> create(Service& service, const PortKind& kind, mode_t mode,
                                     std::uint64_t bytes, std::uint64_t reserved_bytes);
   /// Takes the first free seat, under whose name the file can be seen from here on, and announces
-  /// that. Errors: too_many_ports, no_memory, no_permission, system.
+  /// that. A seat is free when nobody has its name and nobody who lives holds its mark on the
+  /// board: the owner of a file whose name somebody removed keeps its seat. Errors: too_many_ports,
+  /// no_memory, no_permission, system.
   [[nodiscard]] Result<void> join();
   [[nodiscard]] bool has_joined() const noexcept { return !name_.empty(); }
 
@@ -45,6 +47,9 @@ class PortFile {
 
   /// Whether the file's own name still leads to it. System calls.
   [[nodiscard]] bool has_its_name() const noexcept;
+  /// Why new ports do not find this one: not_found where its name, or the service's directory, was
+  /// removed or replaced by somebody else. ok while they find it, and before `join`. System calls.
+  [[nodiscard]] Failure loss() const;
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] Seat seat() const noexcept { return seat_; }
 

@@ -18,6 +18,7 @@
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/board.hpp>
 #include <sluice/service/node_file.hpp>
+#include <sluice/service/port_kind.hpp>
 #include <string>
 #include <string_view>
 
@@ -71,6 +72,18 @@ class Service {
   [[nodiscard]] const Directory& directory() const noexcept { return directory_; }
   [[nodiscard]] Board& board() const noexcept { return *board_.region().at<Board>(0); }
   [[nodiscard]] const NodeState& node() const noexcept { return *node_; }
+
+  /// Where those who join now meet: in this directory and with its own files, nowhere yet (there is
+  /// no such directory), or elsewhere. Not `same` where somebody removed or moved what is in use.
+  /// System calls.
+  enum class Place : std::uint8_t { same, gone, other };
+  [[nodiscard]] Place place() const noexcept;
+
+  /// Marks the seat as taken until `give_seat_back`, or until this process has ended: a lock on the
+  /// board. False: somebody who lives has it. Errors: as `try_lock`.
+  [[nodiscard]] Result<bool> take_seat(const PortKind& kind, Seat seat);
+  void give_seat_back(const PortKind& kind, Seat seat) noexcept;
+
   /// Permissions of a port's file.
   [[nodiscard]] mode_t port_mode() const noexcept { return file_mode(node_->options().access); }
   /// Permissions of what others than its owner write: a mailbox, a queue, a wake pipe.

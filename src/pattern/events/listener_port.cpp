@@ -65,7 +65,9 @@ Result<void> ListenerPort::look_at_notifiers() {
 }
 
 void ListenerPort::look() noexcept {
-  if (!is_forked()) note(look_at_notifiers().failure());
+  if (is_forked()) return;
+  note(look_at_notifiers().failure());
+  note_loss();
 }
 
 /// A dead notifier that was not removed: somebody else is about to, and tells everybody, unless it

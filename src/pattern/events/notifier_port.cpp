@@ -80,10 +80,9 @@ Result<void> NotifierPort::look_at_listeners() {
   const auto looked = peers_.look(
       [](Listener& listener) {
         listener.mailbox = &listener.file.region().at<ListenerFile>(0)->mailbox;
-        listener.file.close_descriptor();
         return Result<void>();
       },
-      [](Listener&, const File&) { return Result<void>(); }, [](Listener&) {});
+      [](Listener&) { return Result<void>(); }, [](Listener&) {});
   peers_.drop_if([](const Listener& listener) { return listener.is_gone; });
   return peers_.is_blind() ? looked : Result<void>();
 }

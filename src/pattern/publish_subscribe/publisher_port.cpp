@@ -213,12 +213,13 @@ void PublisherPort::look() noexcept {
 /// hold claims: until it can be looked at, no slot is reused.
 bool PublisherPort::look_at_subscribers() noexcept {
   const auto looked = peers_.look([this](Subscriber& subscriber) { return connect(subscriber); },
-                                  [this](Subscriber& subscriber, const File& file) {
-                                    auto grown = subscriber.file.follow_growth(file);
+                                  [this](Subscriber& subscriber) {
+                                    auto grown = subscriber.file.follow_growth();
                                     if (grown) find_row(subscriber);
                                     return grown;
                                   },
                                   [](Subscriber&) {});
+  note_loss();
   if (peers_.is_blind()) {
     blind_since_ = std::min(blind_since_, writer_.published());
     pending_failure_ = looked.failure();
@@ -317,9 +318,9 @@ Result<void> PublisherPort::connect(Subscriber& subscriber) {
                        .helped = 0,
                        .pinned = kNoSlot,
                        .may_lose = shape.may_lose != 0};
-  subscriber.file.close_descriptor();
   find_row(subscriber);
-  return {};
+  if (subscriber.reader.row != nullptr || !file_.has_joined() || file_.has_its_name()) return {};
+  return Failure{Errc::not_found, "it does not find this publisher, whose file was removed"};
 }
 
 /// A subscriber's row for this publisher, if it has bound one by now.

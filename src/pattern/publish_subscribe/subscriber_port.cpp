@@ -76,7 +76,7 @@ void SubscriberPort::look_at_publishers() noexcept {
         has_new |= connected.has_value();
         return connected;
       },
-      [](Publisher&, const File&) { return Result<void>(); }, [this](Publisher&) { ++gone_; });
+      [](Publisher&) { return Result<void>(); }, [this](Publisher&) { ++gone_; });
   pending_failure_ = looked ? Failure{} : looked.failure();
   if (has_new) {
     // Publishers must know the rows before the first claim in them.
@@ -86,6 +86,7 @@ void SubscriberPort::look_at_publishers() noexcept {
     }
   }
   peers_.conclude_look();
+  note_loss();
   if (gone_ != 0) drop_drained();
 }
 

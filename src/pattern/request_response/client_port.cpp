@@ -23,7 +23,7 @@ ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& re
       shape_{.max_pending = options.max_pending, .max_borrowed = options.max_borrowed},
       exchanges_(options.max_pending),
       busy_(options.max_pending),
-      peers_(this->service(), {kServerKind, sizeof(ServerFile)}),
+      peers_(this->service(), {kServerKind, sizeof(ServerFile)}, &file_),
       claimed_by_(options.max_borrowed) {
   for (std::uint32_t slot = 0; slot < options.max_pending; ++slot) {
     waitables_.push_back(std::make_unique<PendingRequest>(*this, slot));

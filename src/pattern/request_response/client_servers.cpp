@@ -16,7 +16,7 @@ const std::atomic<std::uint64_t> kNothingTaken{0};
 void ClientPort::look() noexcept {
   const std::size_t known = peers_.size();
   const auto looked = peers_.look([this](ServerPeer& server) { return connect(server); },
-                                  [this](ServerPeer& server, const File&) { return meet(server); },
+                                  [this](ServerPeer& server) { return meet(server); },
                                   [this](ServerPeer& server) {
                                     (void)meet(server);  // it may have answered before
                                     ++gone_;
@@ -29,6 +29,7 @@ void ClientPort::look() noexcept {
   }
   if (has_new) peers_.announce_newcomers();  // the new servers are to find their rows
   if (gone_ != 0) drop_gone();
+  note_loss();
 }
 
 Result<void> ClientPort::connect(ServerPeer& server) {

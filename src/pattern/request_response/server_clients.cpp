@@ -27,13 +27,14 @@ void ServerPort::look_at_clients() noexcept {
           has_new |= prepared.has_value();
           return prepared;
         },
-        [this](ClientPeer& client, const File&) { return meet(client); },
+        [this](ClientPeer& client) { return meet(client); },
         [this](ClientPeer& client) { depart(client); });
     if (!looked) pending_failure_ = looked.failure();
   }
   if (has_met_) peers_.announce_newcomers();  // the new clients are to find their rows
   if (!is_leaving_) peers_.conclude_look();
   if (gone_ != 0) drop_gone();
+  note_loss();
 }
 
 /// What it has sent is still to be taken.

@@ -180,6 +180,7 @@ void ProducerPort::look() noexcept {
     if (open_living(directory(), board(), name) && is_worker) ++workers_;
   }
   queue_->announce_returned();
+  note_loss();
 }
 
 /// The oldest job may be that of a worker that died.

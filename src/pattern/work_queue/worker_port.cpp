@@ -65,13 +65,14 @@ void WorkerPort::look() noexcept {
   }
   for (const std::string& name : *names) look_at(name);
   for (auto& producer : by_seat_) {
-    if (producer && !producer->is_seen) retire(producer);
+    if (producer && !producer->is_seen && !is_locked(producer->file.file())) retire(producer);
   }
   std::erase_if(retired_, [this](const auto& producer) { return !is_held(*producer); });
   if (pending_failure_.code != Errc::ok) return;
   // Somebody may have been killed while it gave back a job.
   if (queue_) (*queue_)->announce_returned();
   seen_generation_ = generation;
+  note_loss();
 }
 
 void WorkerPort::look_at(const std::string& name) {

@@ -50,7 +50,10 @@ class NotifierPort final : public Port {
 
   /// Sends `on_leave`, then leaves.
   void before_end() noexcept override;
-  void look() noexcept { note(look_at_listeners().failure()); }
+  void look() noexcept {
+    note(look_at_listeners().failure());
+    note_loss();
+  }
   Result<void> look_at_listeners();
 
   NotifierOptions options_;
