@@ -231,7 +231,8 @@ TEST_F(MovedFrom, APortCanBeAssignedAgain) {
   Subscriber<Value> b = std::move(a);
   a = std::move(b);
   EXPECT_EQ(a.receive().error(), Errc::ok);
-  b = std::move(b);  // NOLINT: nothing happens
+  Subscriber<Value>& same = b;
+  b = std::move(same);  // NOLINT: nothing happens
   EXPECT_EQ(b.receive().error(), Errc::closed);
   b = Subscriber<Value>{node, "other"};
   EXPECT_EQ(b.receive().error(), Errc::ok);
