@@ -37,6 +37,8 @@ Errc Port::fail_forked() noexcept {
 }
 
 Errc Port::fail_all(Errc code, std::uint32_t all, const char* held, const char* option) noexcept {
+  // The same again is in the same words: nothing is allocated while a caller tries in a loop.
+  if (failure_.code == code && failure_.message.ends_with(option)) return code;
   return fail(code, format("all {} {}, or raise {}", all, held, option));
 }
 

@@ -24,69 +24,11 @@ const char* to_string(std::uint32_t delivery) {
   return delivery == 0 ? "Delivery::latest" : "Delivery::lossless";
 }
 
-/// What the publisher `dropped` had published is lost for those who will find the one after it.
-void count_as_lost(const Directory& service, const std::string& dropped, const std::string& next) {
-  const auto from = SharedFile::open(service, dropped, FileKind::publisher, sizeof(PublisherFile));
-  const auto to = SharedFile::open(service, next, FileKind::publisher, sizeof(PublisherFile),
-                                   Region::Access::read_write);
-  if (!from || !to) return;
-  const auto& words = *from->region().at<PublisherFile>(0);
-  // relaxed, all: both are gone. Killed after this and before `dropped` is removed: counted twice.
-  to->region().at<PublisherFile>(0)->lost_before.fetch_add(
-      words.words.head.load(std::memory_order_relaxed) +
-          words.lost_before.load(std::memory_order_relaxed),
-      std::memory_order_relaxed);
-}
-
-/// What a publisher's file says of its newest sample.
-struct Newest {
-  bool is_there;
-  bool is_kept;  ///< outlives its publisher
-  Moment moment;
-};
-Result<Newest> newest_in(const Directory& service, const std::string& name) {
-  const auto file = SharedFile::open(service, name, FileKind::publisher, sizeof(PublisherFile));
-  if (!file) return file.failure();
-  const auto& words = *file->region().at<PublisherFile>(0);
-  // acquire: pairs with the release in `BroadcastWriter::publish`; the stamp is stored before.
-  const std::uint64_t published = words.words.head.load(std::memory_order_acquire);
-  // relaxed, both: ordered by the acquire.
-  return Newest{
-      .is_there = published != 0,
-      .is_kept = words.shape.read().keeps_last != 0,
-      .moment = {
-          .stamp = words.newest_stamp.load(std::memory_order_relaxed),
-          .announced = word_of(*file, &FileHeader::announced).load(std::memory_order_relaxed)}};
-}
-
-/// Whether `name` is a writer's file with the newest value of the service: none was published after
-/// it. Of two at the same moment it is one.
-bool has_last_value(const Directory& service, const std::string& name) {
-  const auto own = newest_in(service, name);
-  // What cannot be looked at for want of something of this process's own may have it.
-  if (!own) return is_own_failure(own.error());
-  if (!own->is_kept || !own->is_there) return false;
-  const auto names = list(service);
-  if (!names) return true;
-  return std::none_of(names->begin(), names->end(), [&](const std::string& other_name) {
-    if (other_name == name || !seat_in(other_name, kPublisherKind)) return false;
-    const auto other = newest_in(service, other_name);
-    if (!other || !other->is_there || other->moment.is_before(own->moment)) return false;
-    return own->moment.is_before(other->moment) || own->moment.announced < other->moment.announced;
-  });
-}
-
 constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
   return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
 }
 
 }  // namespace
-
-const PortKind kPublisherKind{.name = "publisher",
-                              .file = FileKind::publisher,
-                              .receivers = &kSubscriberKind,
-                              .is_kept = has_last_value,
-                              .before_drop = count_as_lost};
 
 PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
                              const PublisherOptions& options, const WriterRole& role)
@@ -289,14 +231,12 @@ void PublisherPort::prepare(Slot slot) noexcept {
   file_.words<PublisherFile>().newest_stamp.store(now, std::memory_order_relaxed);
 }
 
-/// A writer that holds the newest value leaves it to those who come later; the one that held it
-/// before may go now.
+/// A writer that holds the newest value leaves it to those who come later. Whoever looks next
+/// removes the one that held it before; where nobody looks, they are not to become too many.
 void PublisherPort::before_end() noexcept {
-  const bool is_needed = has_last_value(directory(), file_.name());
+  const bool is_needed = is_kept(directory(), kPublisherKind, file_.name());
   file_.leave(is_needed);
-  if (!is_needed) return;
-  reap_senders_to(directory(), kSubscriberKind);
-  limit_departed(directory(), kPublisherKind);
+  if (is_needed) limit_departed(directory(), kPublisherKind);
 }
 
 Result<void> PublisherPort::connect(Subscriber& subscriber) {
@@ -361,12 +301,22 @@ bool PublisherPort::find_free() noexcept {
   return false;
 }
 
+/// As far as no subscriber is lapped that still reads on.
+std::uint64_t PublisherPort::lap_limit() noexcept {
+  for (Subscriber& subscriber : peers_) {
+    // relaxed: it stays as it is, and before a sleep it is ordered by the fence in `Doorbell::arm`.
+    const auto& words = *subscriber.file.region().at<SubscriberFile>(0);
+    if (words.has_closed.load(std::memory_order_relaxed) != 0) subscriber.reader.may_lose = true;
+  }
+  return writer_.lap_limit(peers_);
+}
+
 bool PublisherPort::has_room() noexcept {
-  lap_limit_ = writer_.lap_limit(peers_);
+  lap_limit_ = lap_limit();
   if (writer_.published() + other_loans() < lap_limit_) return true;
   if (next_look_.left().count() > 0) return false;
   look();  // a dead subscriber never blocks
-  lap_limit_ = writer_.lap_limit(peers_);
+  lap_limit_ = lap_limit();
   return writer_.published() + other_loans() < lap_limit_;
 }
 
@@ -375,7 +325,7 @@ Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
       timeout, [this] { return loan(); },
       [this](std::chrono::nanoseconds left) {
         const auto may_go_on = [this, loans = cells_.held()] {
-          return writer_.published() + loans < writer_.lap_limit(peers_) || peers_.has_news();
+          return writer_.published() + loans < lap_limit() || peers_.has_news();
         };
         (void)sleep_unless(may_go_on, left);
       });

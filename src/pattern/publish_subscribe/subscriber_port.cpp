@@ -60,6 +60,15 @@ Result<void> SubscriberPort::open() {
   return pending_failure_;
 }
 
+/// Lossless publishers wait for it no more, even if it lives on for the samples that are held.
+void SubscriberPort::before_close() noexcept {
+  ReceivingPort::before_close();
+  if (is_forked()) return;
+  // relaxed: before a publisher's sleep it is ordered by the fence in `wake`.
+  file_.words<SubscriberFile>().has_closed.store(1, std::memory_order_relaxed);
+  wake();
+}
+
 /// The rows that the file has room for now exist.
 void SubscriberPort::count_rows() noexcept {
   row_used_.resize((file_.region().mapped_bytes() - SubscriberFile::kRowsOffset) /

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <sluice/sluice.hpp>
+#include <string>
 #include <support/child_process.hpp>
 #include <support/hot_path.hpp>
 #include <support/shared_page.hpp>
@@ -109,6 +110,43 @@ TEST(HotPath, LoanPublishReceiveAndReleaseAllocateNothing) {
     if (!sample || sample->first != i) break;
   }
   expect_no_allocation_since(before);
+}
+
+TEST(HotPath, RefusalsThatRepeatAllocateNothing) {
+  TemporaryRoot root;
+  Node node("test");
+  Publisher<Numbers> publisher(node, "numbers", {.max_loans = 1});
+  Subscriber<Numbers> subscriber(node, "numbers", {.max_borrowed = 1});
+  ASSERT_TRUE(publisher.publish(Numbers{0, 0}));
+  const auto sample = subscriber.receive();
+  const auto loan = publisher.loan();
+  ASSERT_TRUE(sample && loan);
+  const auto expect_refused = [&] {
+    EXPECT_EQ(publisher.loan().error(), Errc::too_many_loans);
+    EXPECT_EQ(subscriber.receive().error(), Errc::too_many_borrowed);
+  };
+  expect_refused();
+  const std::uint64_t before = allocations;
+  for (int i = 0; i < 100; ++i) expect_refused();
+  expect_no_allocation_since(before);
+  EXPECT_NE(publisher.last_failure().message.find("max_loans"), std::string::npos);
+}
+
+TEST(HotPath, NoRoomAllocatesNothingBetweenTwoLooks) {
+  TemporaryRoot root;
+  Node node("test");
+  Publisher<Numbers> publisher(node, "numbers", {.depth = 1, .delivery = Delivery::lossless});
+  const Subscriber<Numbers> subscriber(node, "numbers");
+  while (publisher.publish(Numbers{0, 0})) {
+  }
+  // A look, every 50 ms, makes system calls and allocates.
+  int that_allocated = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint64_t before = allocations;
+    EXPECT_EQ(publisher.loan().error(), Errc::would_block);
+    that_allocated += allocations != before ? 1 : 0;
+  }
+  EXPECT_LT(that_allocated, 100);
 }
 
 }  // namespace

@@ -633,5 +633,44 @@ TEST_F(PublishSubscribe, AForkedChildIsRefusedAndItsParentUnharmed) {
   EXPECT_EQ(*subscriber.receive(), 2);
 }
 
+TEST_F(PublishSubscribe, ALosslessPublisherDoesNotWaitForOneOfWhichOnlyASampleIsLeft) {
+  Publisher<int> publisher(*node, "numbers", {.depth = 2, .delivery = Delivery::lossless});
+  std::optional<Subscriber<int>> subscriber(std::in_place, *node, "numbers");
+  ASSERT_TRUE(publisher.publish(7));
+  const auto held = subscriber->receive();
+  ASSERT_TRUE(publisher.publish(8));
+  ASSERT_TRUE(publisher.publish(9));
+  EXPECT_EQ(publisher.loan().error(), Errc::would_block);
+  subscriber.reset();
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(publisher.publish(i)) << i;
+  EXPECT_EQ(*held, 7);
+}
+
+TEST_F(PublishSubscribe, APublisherThatWaitsIsWokenWhenTheSubscriberIsClosed) {
+  ChildProcess child([](const ChildProcess::Line& line) {
+    const Node own("subscriber");
+    std::optional<Subscriber<int>> subscriber(std::in_place, own, "numbers");
+    line.say();
+    const auto held = subscriber->wait(10s);
+    line.say();
+    line.hear();
+    std::this_thread::sleep_for(20ms);
+    subscriber.reset();
+    line.hear();
+    return *held == 7 ? 0 : 1;
+  });
+  ASSERT_TRUE(child.hear());
+  Publisher<int> publisher(*node, "numbers", {.depth = 2, .delivery = Delivery::lossless});
+  EXPECT_EQ(publisher.subscribers(), 1U);
+  ASSERT_TRUE(publisher.publish(7));
+  ASSERT_TRUE(child.hear());
+  while (publisher.publish(8)) {
+  }
+  child.say();
+  EXPECT_TRUE(publisher.loan_for(10s));
+  child.say();
+  EXPECT_EQ(child.wait(), 0);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -82,13 +82,14 @@ struct SubscriberShape {
 struct SubscriberFile {
   FileHeader header;
   FixedWords<SubscriberShape> shape;
-  std::uint64_t unused[5];
+  std::atomic<std::uint64_t> has_closed;  ///< 1: it reads on no more, though samples may be held
+  std::uint64_t unused[4];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows;  ///< rows that exist; only grows
 
   static constexpr std::uint64_t kRowsOffset = 192;
 };
 static_assert(offsetof(SubscriberFile, shape) == 64 && sizeof(SubscriberShape) == 24 &&
-              offsetof(SubscriberFile, rows) == 128 &&
+              offsetof(SubscriberFile, has_closed) == 88 && offsetof(SubscriberFile, rows) == 128 &&
               sizeof(SubscriberFile) == SubscriberFile::kRowsOffset);
 
 extern const PortKind kPublisherKind;

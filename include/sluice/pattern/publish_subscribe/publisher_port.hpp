@@ -143,6 +143,7 @@ class PublisherPort final : public Port {
     return is_lossless() ? cells_.held() - 1 : 0;
   }
   bool has_room() noexcept;
+  [[nodiscard]] std::uint64_t lap_limit() noexcept;
 
   [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
   void give_back(Cell cell) noexcept {

@@ -73,6 +73,8 @@ class SubscriberPort final : public ReceivingPort {
   [[nodiscard]] std::uint32_t publishers() noexcept;
 
  private:
+  void before_close() noexcept override;
+
   /// Lives until it is gone, drained, and every sample of it was given back.
   struct Publisher : Peer {
     BroadcastReader reader;
