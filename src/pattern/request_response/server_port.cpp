@@ -18,7 +18,7 @@ constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
 std::uint64_t reserved_bytes(std::uint64_t heap_offset, const PayloadLayout& response,
                              const ServerOptions& options) {
-  const ServerRow usual{.max_pending = kUsualPending, .depth = options.depth};
+  const ServerRow usual{.slots = kSlotsPerPending * kUsualPending, .depth = options.depth};
   const std::uint64_t slots =
       options.max_loans + kReservedClients * (kUsualPending * options.depth + kUsualBorrowed);
   const std::uint64_t wanted =
@@ -97,8 +97,12 @@ Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
 }
 
 Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
-  if (slot >= client.their_shape.max_pending) [[unlikely]]
-    return give_up(client, client.broken(format("sends request slot {}", slot)));
+  if (slot >= client.lanes.size()) [[unlikely]] {
+    if (slot >= client.shape.slots) {
+      return give_up(client, client.broken(format("sends request slot {}", slot)));
+    }
+    add_lanes(client, slot + 1);
+  }
   if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
   Lane& lane = client.lanes[slot];
   // relaxed: the client saw it before it used the slot again.

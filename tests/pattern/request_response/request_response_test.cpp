@@ -1026,7 +1026,7 @@ TEST_F(RequestResponse, ClientsComeAndGoWhileAServerRuns) {
   Server<Add, Sum> server(*node, "add", {.max_loans = 1, .depth = 1});
   std::uintmax_t bytes = 0;
   for (int i = 0; i < 100; ++i) {
-    if (i == 3) bytes = bytes_of(root, "/server.0");
+    if (i == 40) bytes = bytes_of(root, "/server.0");
     Client<Add, Sum> a(*node, "add");
     Client<Add, Sum> b(*node, "add", {.max_pending = 3, .max_borrowed = 2});
     auto to_a = a.send(Add{i, 1});

@@ -28,7 +28,7 @@ struct ClientPeer : ExchangePeer<ClientFile, ServerFile> {
   ClientRow their_shape{};
   ServerRow shape{};
   std::optional<SpscIndexQueue::Consumer> requests;  ///< none: not connected yet, or given up
-  std::vector<Lane> lanes;                           ///< by slot of the request
+  std::vector<Lane> lanes;                           ///< by slot of the request, those used
   std::vector<Slot> passed;                          ///< slots that left a lane, perhaps claimed
   std::atomic<bool> has_left{false};                 ///< `is_gone`, for all threads
 

@@ -190,6 +190,7 @@ class ServerPort final : public ReceivingPort {
   Result<void> meet(ClientPeer& client) noexcept;
   Result<void> connect(ClientPeer& client);
   void depart(ClientPeer& client) noexcept;
+  void add_lanes(ClientPeer& client, std::uint32_t slots);
   Borrowed give_up(ClientPeer& client, const Failure& failure) noexcept;
   void drop_gone() noexcept;
 
