@@ -45,14 +45,13 @@ Result<ClientPort*> ClientPort::create(const Node& node, const ServiceDescriptio
 
 Result<void> ClientPort::open() {
   const std::uint32_t requests = options_.max_pending;
-  const std::uint64_t heap_offset = ClientFile::kWantedOffset + line_bytes(shape_.slots());
+  const std::uint64_t heap_offset = sizeof(ClientFile);
   const std::uint64_t reserved = heap_offset + kReservedServers * 2 * shape_.bytes() +
                                  SlotPool::reserved_bytes(request_, shape_.slots()) +
                                  (std::uint64_t{1} << 20);
   if (auto made = create_file(heap_offset + 1024, reserved); !made) return made;
   auto& words = file_.words<ClientFile>();
   words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
-  wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);
   if (auto opened = pool_.open(file_.shared(), words.slots, words.slot_count, heap_offset, request_,
                                [this] { collect_all(); });
       !opened) {

@@ -7,11 +7,11 @@
 namespace sluice {
 namespace {
 
-std::atomic<std::uint64_t>& number_in(std::byte* header) noexcept {
-  return reinterpret_cast<MessageHeader*>(header)->number;
+MessageHeader& header_of(std::byte* slot) noexcept {
+  return *reinterpret_cast<MessageHeader*>(slot);
 }
-const std::atomic<std::uint64_t>& number_in(const std::byte* header) noexcept {
-  return reinterpret_cast<const MessageHeader*>(header)->number;
+const MessageHeader& header_of(const std::byte* slot) noexcept {
+  return *reinterpret_cast<const MessageHeader*>(slot);
 }
 
 }  // namespace
@@ -24,8 +24,9 @@ Borrowed ClientPort::send(Cell cell) noexcept {
   Exchange& exchange = exchanges_[slot];
   exchange = {.number = ++sent_, .is_sent = true, .turn = exchange.turn, .silence = {}};
   // relaxed, both: ordered by the entry in the queue.
-  number_in(pool_.header(slot)).store(exchange.number, std::memory_order_relaxed);
-  wanted_[slot].store(exchange.number, std::memory_order_relaxed);
+  MessageHeader& header = header_of(pool_.header(slot));
+  header.number.store(exchange.number, std::memory_order_relaxed);
+  header.wanted.store(exchange.number, std::memory_order_relaxed);
   if (has_waiting_) [[unlikely]]
     deliver_waiting();  // those that were sent before
   for (ServerPeer& server : peers_) {
@@ -38,7 +39,7 @@ Borrowed ClientPort::send(Cell cell) noexcept {
   collect_one();
   pool_.prefetch_next();
   return {.payload = pool_.payload(slot),
-          .claim = &wanted_[slot],
+          .claim = &header.wanted,
           .sequence = exchange.number,
           .cell = cell};
 }
@@ -82,7 +83,7 @@ bool ClientPort::is_waiting(Slot slot) const noexcept {
   // relaxed: if it is dropped at this moment, the server will see that.
   return exchange.is_sent && exchange.open == 0 && !exchange.has_ended &&
          exchange.error == Errc::ok &&
-         wanted_[slot].load(std::memory_order_relaxed) == exchange.number;
+         header_of(pool_.header(slot)).wanted.load(std::memory_order_relaxed) == exchange.number;
 }
 
 /// Requests that wait go, in the order in which they were sent, to all who did not get them yet and
@@ -123,8 +124,8 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   Exchange& exchange = exchanges_[slot];
   // relaxed: ordered by the acquire of the entry.
   if (payload.data == nullptr ||
-      number_in(server.slots.header(response)).load(std::memory_order_relaxed) != exchange.number)
-      [[unlikely]] {
+      header_of(server.slots.header(response)).number.load(std::memory_order_relaxed) !=
+          exchange.number) [[unlikely]] {
     // release: pairs with the acquire of the claims in `ServerPort::reclaim`.
     word.store(0, std::memory_order_release);
     give_up(server, payload.data == nullptr

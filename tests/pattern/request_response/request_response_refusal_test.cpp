@@ -385,8 +385,8 @@ TEST(RefusalOfScribbles, OfAClientHarmNobodyElse) {
       auto pending = honest.send(7);
       ASSERT_TRUE(pending) << honest.last_failure().message;
       scribble(file, row + 64, row + kClientRow.bytes(), random);
-      scribble(file, sizeof(FileHeader), ClientFile::kWantedOffset + 8 * kPending, random);
-      scribble(file, ClientFile::kWantedOffset, file.bytes(), random);
+      scribble(file, sizeof(FileHeader), sizeof(ClientFile), random);
+      scribble(file, sizeof(ClientFile), file.bytes(), random);
       for (int tries = 0; tries < 20; ++tries) {
         auto request = server.receive();
         if (!request) continue;

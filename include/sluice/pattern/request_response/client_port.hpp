@@ -208,10 +208,9 @@ class ClientPort final : public Port {
   ClientRow shape_;
   std::uint32_t first_response_;  // cell
   OwnedSlots pool_;
-  std::vector<Slot> spare_;                       // slots of the surplus that are not needed now
-  std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
-  std::uint64_t sent_ = 0;                        // number of the last request
-  bool has_waiting_ = false;                      // a request, perhaps, that no server has
+  std::vector<Slot> spare_;          // slots of the surplus that are not needed now
+  std::uint64_t sent_ = 0;           // number of the last request
+  bool has_waiting_ = false;         // a request, perhaps, that no server has
   bool owes_wake_ = false;           // a response was taken, and nobody was woken for it
   std::vector<Exchange> exchanges_;  // by slot
   Ring<Slot> busy_;                  // slots that are not free, the longest busy first

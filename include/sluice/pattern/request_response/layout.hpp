@@ -4,9 +4,9 @@
 // slots of what it sends, and a row for every peer that it is connected with.
 //
 //   client.<seat>, written by the client alone
-//   +--------+-------+------------+-----------------+---------------------+----------------------+
-//   | header | fixed | slot table | rows[kMaxSeats] | wanted[slots()]     | heap: requests, rows |
-//   +--------+-------+------------+-----------------+---------------------+----------------------+
+//   +--------+-------+------------+-----------------+----------------------+
+//   | header | fixed | slot table | rows[kMaxSeats] | heap: requests, rows |
+//   +--------+-------+------------+-----------------+----------------------+
 //
 //   server.<seat>, written by the server alone
 //   +--------+-------+------------+-----------------+-----------------------+
@@ -51,7 +51,8 @@ inline constexpr std::uint32_t kSlotsPerPending = 4;
 struct MessageHeader {
   /// Of the request, from 1: which it is, or which it answers. Ordered by the queue's entry.
   std::atomic<std::uint64_t> number;
-  std::uint64_t unused;
+  /// Of a request: its number while its responses are wanted. In the line that the server reads.
+  std::atomic<std::uint64_t> wanted;
 };
 static_assert(sizeof(MessageHeader) == sizeof(SlotHeader));
 
@@ -69,13 +70,10 @@ struct ClientFile {
   alignas(kCacheLineBytes) SlotTable slots;
   /// Offset of the row for the server on each seat; 0: none.
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows[kMaxSeats];
-
-  /// `wanted[i]`: number of the request in slot i while its responses are wanted.
-  static constexpr std::uint64_t kWantedOffset = 384 + 8 * kMaxSeats;
 };
 static_assert(offsetof(ClientFile, shape) == 64 && offsetof(ClientFile, slot_count) == 128 &&
               offsetof(ClientFile, slots) == 192 && offsetof(ClientFile, rows) == 384 &&
-              sizeof(ClientFile) == ClientFile::kWantedOffset);
+              sizeof(ClientFile) == 384 + 8 * kMaxSeats);
 
 /// A server's fixed words.
 struct ServerShape {

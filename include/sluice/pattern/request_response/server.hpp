@@ -42,7 +42,8 @@ class Server : public WaitablePortOwner<ServerPort> {
   /// version_mismatch (a client that cannot be read; others can).
   [[nodiscard]] Request<Q, R> receive() noexcept { return Request<Q, R>(port_, port_->receive()); }
 
-  /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out.
+  /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out,
+  /// and `last_failure()` says how many clients are connected.
   [[nodiscard]] Request<Q, R> wait(std::chrono::nanoseconds timeout) noexcept {
     return Request<Q, R>(port_, port_->wait(timeout));
   }
