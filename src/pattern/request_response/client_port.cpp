@@ -16,16 +16,19 @@ const PortKind kClientKind{.name = "client", .file = FileKind::client, .receiver
 
 ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ClientOptions& options)
-    : Port(kClientKind, std::move(service), options.max_pending + options.max_borrowed),
+    : Port(kClientKind, std::move(service),
+           kSlotsPerPending * options.max_pending + options.max_borrowed),
       options_(options),
       request_(request),
       response_(response),
       shape_{.max_pending = options.max_pending, .max_borrowed = options.max_borrowed},
-      exchanges_(options.max_pending),
-      busy_(options.max_pending),
+      first_response_(shape_.slots()),
+      exchanges_(shape_.slots()),
+      busy_(shape_.slots()),
       peers_(this->service(), {kServerKind, sizeof(ServerFile)}, &file_),
       claimed_by_(options.max_borrowed) {
-  for (std::uint32_t slot = 0; slot < options.max_pending; ++slot) {
+  spare_.reserve(shape_.slots());
+  for (std::uint32_t slot = 0; slot < shape_.slots(); ++slot) {
     waitables_.push_back(std::make_unique<PendingRequest>(*this, slot));
   }
 }
@@ -42,14 +45,13 @@ Result<ClientPort*> ClientPort::create(const Node& node, const ServiceDescriptio
 
 Result<void> ClientPort::open() {
   const std::uint32_t requests = options_.max_pending;
-  const std::uint64_t heap_offset = ClientFile::kWantedOffset + line_bytes(requests);
+  const std::uint64_t heap_offset = sizeof(ClientFile);
   const std::uint64_t reserved = heap_offset + kReservedServers * 2 * shape_.bytes() +
-                                 SlotPool::reserved_bytes(request_, requests) +
+                                 SlotPool::reserved_bytes(request_, shape_.slots()) +
                                  (std::uint64_t{1} << 20);
   if (auto made = create_file(heap_offset + 1024, reserved); !made) return made;
   auto& words = file_.words<ClientFile>();
   words.shape.write({.max_pending = requests, .max_borrowed = options_.max_borrowed});
-  wanted_ = file_.region().at<std::atomic<std::uint64_t>>(ClientFile::kWantedOffset);
   if (auto opened = pool_.open(file_.shared(), words.slots, words.slot_count, heap_offset, request_,
                                [this] { collect_all(); });
       !opened) {
@@ -129,18 +131,18 @@ Errc ClientPort::fail_unanswered() noexcept {
   return fail(Errc::unanswered, "the server ended the request without a response");
 }
 
-std::uint32_t ClientPort::abandoned() const noexcept {
-  const auto is_request = [this](Cell cell) { return cell < options_.max_pending; };
-  return options_.max_pending - pool_.free_count() - cells_.held(is_request);
+std::uint32_t ClientPort::held() const noexcept {
+  return cells_.held([this](Cell cell) { return cell < first_response_; });
 }
 
 Errc ClientPort::fail_too_many_requests() noexcept {
-  const std::uint32_t dropped = abandoned();
+  const auto used = static_cast<std::uint32_t>(busy_.count());
+  const std::uint32_t held = this->held();
   return fail(Errc::too_many_loans,
               format("all {} requests are in use, {} of them loaned or pending "
                      "and {} dropped but still with a server; drop some, or raise "
                      "ClientOptions::max_pending",
-                     options_.max_pending, options_.max_pending - dropped, dropped));
+                     used, held, used - held));
 }
 
 }  // namespace sluice

@@ -7,11 +7,11 @@
 namespace sluice {
 namespace {
 
-std::atomic<std::uint64_t>& number_in(std::byte* header) noexcept {
-  return reinterpret_cast<MessageHeader*>(header)->number;
+MessageHeader& header_of(std::byte* slot) noexcept {
+  return *reinterpret_cast<MessageHeader*>(slot);
 }
-const std::atomic<std::uint64_t>& number_in(const std::byte* header) noexcept {
-  return reinterpret_cast<const MessageHeader*>(header)->number;
+const MessageHeader& header_of(const std::byte* slot) noexcept {
+  return *reinterpret_cast<const MessageHeader*>(slot);
 }
 
 }  // namespace
@@ -24,45 +24,94 @@ Borrowed ClientPort::send(Cell cell) noexcept {
   Exchange& exchange = exchanges_[slot];
   exchange = {.number = ++sent_, .is_sent = true, .turn = exchange.turn, .silence = {}};
   // relaxed, both: ordered by the entry in the queue.
-  number_in(pool_.header(slot)).store(exchange.number, std::memory_order_relaxed);
-  wanted_[slot].store(exchange.number, std::memory_order_relaxed);
+  MessageHeader& header = header_of(pool_.header(slot));
+  header.number.store(exchange.number, std::memory_order_relaxed);
+  header.wanted.store(exchange.number, std::memory_order_relaxed);
+  if (has_waiting_) [[unlikely]]
+    deliver_waiting();  // those that were sent before
   for (ServerPeer& server : peers_) {
     if (server.is_there()) deliver(server, slot);
   }
+  has_waiting_ |= exchange.open == 0;
   wake_servers();
   // Now there is time until the response comes: for the next request, find a slot that is free, and
   // get its line back from the servers that read it.
   collect_one();
   pool_.prefetch_next();
   return {.payload = pool_.payload(slot),
-          .claim = &wanted_[slot],
+          .claim = &header.wanted,
           .sequence = exchange.number,
           .cell = cell};
 }
 
+/// Whether one more request may go to a server, after `more` of them. One that has too many is
+/// passed over.
+bool ClientPort::has_room(ServerPeer& server, std::uint32_t more) noexcept {
+  if (server.backlog + more < options_.max_pending) [[likely]]
+    return true;
+  if (server.theirs == nullptr) return false;
+  for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) {
+    const DeliveredRequest& delivery = server.deliveries[slot];
+    // relaxed: nothing is read for it, and the slot is not used again for it.
+    if (delivery.is_counted &&
+        server.words(server.shape.done_offset(slot))->load(std::memory_order_relaxed) ==
+            delivery.sent.number) {
+      server.discount(slot);
+    }
+  }
+  return server.backlog + more < options_.max_pending;
+}
+
 void ClientPort::deliver(ServerPeer& server, Slot slot) noexcept {
+  if (!has_room(server)) [[unlikely]]
+    return;
   Exchange& exchange = exchanges_[slot];
   const std::uint64_t position = server.requests->position();
   if (!server.requests->try_push(slot)) [[unlikely]] {
     give_up(server, server.broken("ends requests that it has not taken"));
     return;
   }
-  server.deliveries[slot] = {.sent = {.number = exchange.number, .position = position}};
+  server.deliveries[slot] = {.sent = {.number = exchange.number, .position = position},
+                             .is_counted = true};
+  ++server.backlog;
   ++exchange.open;
 }
 
-/// A request that no server has, and that is still wanted, goes to all who did not get it yet.
-void ClientPort::deliver_if_waiting(Slot slot) noexcept {
-  Exchange& exchange = exchanges_[slot];
+/// Whether no server has the request in `slot`, and it is still wanted.
+bool ClientPort::is_waiting(Slot slot) const noexcept {
+  const Exchange& exchange = exchanges_[slot];
   // relaxed: if it is dropped at this moment, the server will see that.
-  if (!exchange.is_sent || exchange.open != 0 || exchange.has_ended || exchange.error != Errc::ok ||
-      wanted_[slot].load(std::memory_order_relaxed) != exchange.number) {
-    return;
+  return exchange.is_sent && exchange.open == 0 && !exchange.has_ended &&
+         exchange.error == Errc::ok &&
+         header_of(pool_.header(slot)).wanted.load(std::memory_order_relaxed) == exchange.number;
+}
+
+/// Requests that wait go, in the order in which they were sent, to all who did not get them yet and
+/// have room.
+void ClientPort::deliver_waiting() noexcept {
+  has_waiting_ = false;
+  for (std::uint64_t last = 0;;) {
+    Slot first = kNoSlot;
+    for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) {
+      const std::uint64_t number = exchanges_[slot].number;
+      if (number > last && is_waiting(slot) &&
+          (first == kNoSlot || number < exchanges_[first].number)) {
+        first = slot;
+      }
+    }
+    if (first == kNoSlot) break;
+    Exchange& exchange = exchanges_[first];
+    for (ServerPeer& server : peers_) {
+      if (server.is_there() && !server.has(first, exchange)) deliver(server, first);
+    }
+    if (exchange.open == 0) {  // neither is there room for those that were sent later
+      has_waiting_ = true;
+      break;
+    }
+    last = exchange.number;
+    owes_wake_ = true;
   }
-  for (ServerPeer& server : peers_) {
-    if (server.is_there() && !server.has(slot, exchange)) deliver(server, slot);
-  }
-  if (exchange.open != 0) wake_servers();
+  if (owes_wake_) wake_servers();
 }
 
 Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Claim claim) noexcept {
@@ -75,8 +124,8 @@ Borrowed ClientPort::take_from(ServerPeer& server, Slot slot, Slot response, Cla
   Exchange& exchange = exchanges_[slot];
   // relaxed: ordered by the acquire of the entry.
   if (payload.data == nullptr ||
-      number_in(server.slots.header(response)).load(std::memory_order_relaxed) != exchange.number)
-      [[unlikely]] {
+      header_of(server.slots.header(response)).number.load(std::memory_order_relaxed) !=
+          exchange.number) [[unlikely]] {
     // release: pairs with the acquire of the claims in `ServerPort::reclaim`.
     word.store(0, std::memory_order_release);
     give_up(server, payload.data == nullptr
@@ -110,6 +159,7 @@ void ClientPort::settle(ServerPeer& server, Slot slot) noexcept {
   const RequestFate fate = fate_of(server, slot);
   if (fate == RequestFate::open) return;
   delivery.is_over = true;
+  server.discount(slot);
   if (delivery.is_failed) return;
   --exchange.open;
   if (fate == RequestFate::ended) {
@@ -117,7 +167,13 @@ void ClientPort::settle(ServerPeer& server, Slot slot) noexcept {
   } else if (fate == RequestFate::died) {
     exchange.error = Errc::peer_died;
   } else {
-    deliver_if_waiting(slot);
+    has_waiting_ |= exchange.open == 0;
+  }
+}
+
+void ClientPort::settle(Slot slot) noexcept {
+  for (ServerPeer& server : peers_) {
+    if (server.is_open(slot, exchanges_[slot]) && server.is_empty(slot)) settle(server, slot);
   }
 }
 
@@ -133,11 +189,8 @@ RequestFate ClientPort::fate_of(const ServerPeer& server, Slot slot) const noexc
 
 RequestFate ClientPort::fate_now(Slot slot) noexcept {
   Exchange& exchange = exchanges_[slot];
-  for (ServerPeer& server : peers_) {
-    if (server.is_open(slot, exchange) && server.is_empty(slot)) {
-      settle(server, slot);
-    }
-  }
+  settle(slot);
+  if (has_waiting_) deliver_waiting();
   if (exchange.open != 0) return RequestFate::open;
   if (exchange.has_ended) return RequestFate::ended;
   return exchange.error != Errc::ok ? RequestFate::died : RequestFate::untaken;
@@ -178,6 +231,12 @@ bool ClientPort::collect_one() noexcept {
     busy_.push_back(slot);
     return false;
   }
+  // In place of this one, a slot of the surplus may have come.
+  if (pool_.size() - spare_.size() > options_.max_pending && !has_room_for_one_more())
+      [[unlikely]] {
+    spare_.push_back(slot);
+    return false;
+  }
   pool_.give_back(slot);
   return true;
 }
@@ -188,9 +247,37 @@ void ClientPort::collect_all() noexcept {
 
 bool ClientPort::collect() noexcept {
   collect_all();
-  if (pool_.has_free()) return true;
+  if (pool_.has_free() || use_surplus(false)) return true;
   look();  // who has it may be dead
   collect_all();
+  return pool_.has_free() || use_surplus(true);
+}
+
+/// Whether the user may hold one more request, and some server has room for it and for all that is
+/// loaned or may be. Where no server is there, those to come have room.
+bool ClientPort::has_room_for_one_more() noexcept {
+  if (pool_.free_count() + held() >= options_.max_pending) return false;
+  const std::uint32_t loaned = cells_.held(
+      [this](Cell cell) { return cell < first_response_ && !exchanges_[cell].is_sent; });
+  bool is_any_there = false;
+  for (ServerPeer& server : peers_) {
+    if (!server.is_there()) continue;
+    if (has_room(server, pool_.free_count() + loaned)) return true;
+    is_any_there = true;
+  }
+  return !is_any_there;
+}
+
+/// Replaces a request that was dropped, and that a server keeps; unless the client is to be held
+/// up. Precondition: no slot is free.
+bool ClientPort::use_surplus(bool may_grow) noexcept {
+  if (!has_room_for_one_more()) return false;
+  if (!spare_.empty()) {
+    pool_.give_back(spare_.back());
+    spare_.pop_back();
+  } else if (may_grow && pool_.size() < shape_.slots()) {
+    (void)pool_.grow_to(pool_.size() + 1, "requests");
+  }
   return pool_.has_free();
 }
 

@@ -23,10 +23,8 @@ void ClientPort::look() noexcept {
                                   });
   if (!looked) pending_failure_ = looked.failure();
   const bool has_new = peers_.size() > known;
-  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) {
-    if (gone_ != 0) (void)fate_now(slot);
-    if (has_new) deliver_if_waiting(slot);
-  }
+  for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) settle(slot);
+  if (has_waiting_) deliver_waiting();
   if (has_new) peers_.announce_newcomers();  // the new servers are to find their rows
   if (gone_ != 0) drop_gone();
   note_loss();
@@ -38,11 +36,11 @@ Result<void> ClientPort::connect(ServerPeer& server) {
   if (!std::has_single_bit(depth) || depth > kMaxResponseDepth) {
     return server.broken(format("has queues of {} responses", depth));
   }
-  server.shape = {.max_pending = options_.max_pending, .depth = depth};
+  server.shape = {.slots = shape_.slots(), .depth = depth};
   server.slots = PeerSlots(server.file, server.words().slots, server.words().slot_count, response_);
   if (auto connected = server.slots.connect(); !connected) return connected;
   if (auto made = server.make_row(file_, pool_, shape_.bytes()); !made) return made;
-  server.deliveries.resize(options_.max_pending);
+  server.deliveries.resize(shape_.slots());
   server.requests.emplace(server.words_in(file_, ClientRow::kRequestsOffset), kNothingTaken,
                           shape_.queue_capacity());
   server.show_row(file_);
@@ -66,7 +64,7 @@ Result<void> ClientPort::meet(ServerPeer& server) noexcept {
     return {};
   }
   server.requests->follow(*server.words(ServerRow::kHeadOffset));
-  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) {
+  for (std::uint32_t slot = 0; slot < shape_.slots(); ++slot) {
     server.lanes.emplace_back(server.words_in(file_, shape_.heads_offset())[slot],
                               server.words(server.shape.lane_offset(slot)), server.shape.depth);
   }
@@ -78,7 +76,7 @@ Result<void> ClientPort::meet(ServerPeer& server) noexcept {
 void ClientPort::give_up(ServerPeer& server, const Failure& failure) noexcept {
   server.is_broken = true;
   pending_failure_ = failure;
-  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) {
+  for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) {
     Exchange& exchange = exchanges_[slot];
     if (!server.is_open(slot, exchange)) continue;
     server.deliveries[slot].is_failed = true;
@@ -90,18 +88,18 @@ void ClientPort::give_up(ServerPeer& server, const Failure& failure) noexcept {
 /// Whether nothing of a server that is gone is held or left to take.
 bool ClientPort::is_done_with(const ServerPeer& server) const noexcept {
   for (std::uint32_t claim = 0; claim < options_.max_borrowed; ++claim) {
-    if (claimed_by_[claim] == &server && cells_.is_held(options_.max_pending + claim)) {
+    if (claimed_by_[claim] == &server && cells_.is_held(first_response_ + claim)) {
       return false;
     }
   }
-  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) {
+  for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) {
     if (server.has(slot, exchanges_[slot])) return false;
   }
   return true;
 }
 
 void ClientPort::drop_gone() noexcept {
-  for (std::uint32_t slot = 0; slot < options_.max_pending; ++slot) {
+  for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) {
     if (!cells_.is_held(slot)) (void)is_over(slot);
   }
   peers_.drop_if([this](ServerPeer& server) {

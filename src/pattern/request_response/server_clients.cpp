@@ -49,12 +49,11 @@ void ServerPort::depart(ClientPeer& client) noexcept {
 Result<void> ServerPort::prepare(ClientPeer& client) {
   client.incarnation = client.file.incarnation();
   const auto [pending, borrowed] = client.words().shape.read();
-  if (pending == 0 || pending > kMaxExchanges || borrowed == 0 || borrowed > kMaxExchanges ||
-      !client.file.region().contains(ClientFile::kWantedOffset, line_bytes(pending))) {
+  if (pending == 0 || pending > kMaxExchanges || borrowed == 0 || borrowed > kMaxExchanges) {
     return client.broken(format("has {} requests and holds {} responses", pending, borrowed));
   }
   client.their_shape = {.max_pending = pending, .max_borrowed = borrowed};
-  client.shape = {.max_pending = pending, .depth = options_.depth};
+  client.shape = {.slots = client.their_shape.slots(), .depth = options_.depth};
   client.slots = PeerSlots(client.file, client.words().slots, client.words().slot_count, request_);
   if (auto connected = client.slots.connect(); !connected) return connected;
   if (client.slots.size() < pending) {
@@ -80,17 +79,8 @@ Result<void> ServerPort::meet(ClientPeer& client) noexcept {
 
 Result<void> ServerPort::connect(ClientPeer& client) {
   if (auto made = client.make_row(file_, pool_, client.shape.bytes()); !made) return made;
-  const std::uint32_t pending = client.their_shape.max_pending;
-  const auto* heads = client.words(client.their_shape.heads_offset());
-  client.lanes.reserve(pending);
-  for (std::uint32_t slot = 0; slot < pending; ++slot) {
-    auto* done = client.words_in(file_, client.shape.done_offset(slot));
-    auto* entries = client.words_in(file_, client.shape.lane_offset(slot));
-    client.lanes.push_back({.responses = {entries, heads[slot], options_.depth},
-                            .entries = entries,
-                            .done = done,
-                            .limit = options_.depth});
-  }
+  client.lanes.reserve(client.shape.slots);
+  add_lanes(client, client.their_shape.max_pending);
   client.requests.emplace(*client.words_in(file_, ServerRow::kHeadOffset),
                           client.words(ClientRow::kRequestsOffset),
                           client.their_shape.queue_capacity());
@@ -99,6 +89,18 @@ Result<void> ServerPort::connect(ClientPeer& client) {
   client.passed.reserve(pool_.size());
   client.show_row(file_);
   return {};
+}
+
+/// For the first `slots` of a client; for those of its surplus once they are used.
+void ServerPort::add_lanes(ClientPeer& client, std::uint32_t slots) {
+  const auto* heads = client.words(client.their_shape.heads_offset());
+  for (auto slot = static_cast<std::uint32_t>(client.lanes.size()); slot < slots; ++slot) {
+    auto* entries = client.words_in(file_, client.shape.lane_offset(slot));
+    client.lanes.push_back({.responses = {entries, heads[slot], options_.depth},
+                            .entries = entries,
+                            .done = client.words_in(file_, client.shape.done_offset(slot)),
+                            .limit = options_.depth});
+  }
 }
 
 /// No more requests of a broken client are taken. What it has of this server it keeps until it is
@@ -149,9 +151,9 @@ std::uint64_t ServerPort::slots_needed(bool at_once) const noexcept {
   for (ClientPeer& client : peers_) {
     if (client.lanes.empty() || client.is_gone) continue;
     const std::uint64_t pending = client.their_shape.max_pending;
-    const std::uint64_t most = pending * options_.depth;
-    slots += client.their_shape.max_borrowed +
-             (at_once ? std::min(most, std::max(pending, affordable)) : most);
+    const std::uint64_t usual = std::min(pending * options_.depth, std::max(pending, affordable));
+    const std::uint64_t most = std::uint64_t{client.shape.slots} * options_.depth;
+    slots += client.their_shape.max_borrowed + (at_once ? usual : most);
   }
   return std::min<std::uint64_t>(slots, TaggedEntry::kMaxIndex);
 }

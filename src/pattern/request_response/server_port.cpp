@@ -18,7 +18,7 @@ constexpr std::uint64_t kLeastReservedBytes = std::uint64_t{64} << 20;
 
 std::uint64_t reserved_bytes(std::uint64_t heap_offset, const PayloadLayout& response,
                              const ServerOptions& options) {
-  const ServerRow usual{.max_pending = kUsualPending, .depth = options.depth};
+  const ServerRow usual{.slots = kSlotsPerPending * kUsualPending, .depth = options.depth};
   const std::uint64_t slots =
       options.max_loans + kReservedClients * (kUsualPending * options.depth + kUsualBorrowed);
   const std::uint64_t wanted =
@@ -89,16 +89,25 @@ void ServerPort::leave() noexcept {
 }
 
 Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
-  return take_or_sleep(
+  const Borrowed request = take_or_sleep(
       timeout, [this] { return receive(); },
       [this](std::chrono::nanoseconds left) {
         if (sleep_unless([this] { return has_new(); }, left)) look_at_clients();
       });
+  if (request.error == Errc::timed_out) {
+    fail(Errc::timed_out, format("no request for {} ms; {} clients are connected", to_ms(timeout),
+                                 present_clients()));
+  }
+  return request;
 }
 
 Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcept {
-  if (slot >= client.their_shape.max_pending) [[unlikely]]
-    return give_up(client, client.broken(format("sends request slot {}", slot)));
+  if (slot >= client.lanes.size()) [[unlikely]] {
+    if (slot >= client.shape.slots) {
+      return give_up(client, client.broken(format("sends request slot {}", slot)));
+    }
+    add_lanes(client, slot + 1);
+  }
   if (const auto* payload = client.slots.peek(slot)) __builtin_prefetch(payload);
   Lane& lane = client.lanes[slot];
   // relaxed: the client saw it before it used the slot again.
@@ -111,7 +120,11 @@ Borrowed ServerPort::take_from(ClientPeer& client, Slot slot, Cell cell) noexcep
   // relaxed: ordered by the acquire of the entry.
   lane.number = header->number.load(std::memory_order_relaxed);
   client.requests->pop();
-  requests_[cell] = {.client = &client, .number = lane.number, .ticket = ++tickets_, .slot = slot};
+  requests_[cell] = {.client = &client,
+                     .wanted = &header->wanted,
+                     .number = lane.number,
+                     .ticket = ++tickets_,
+                     .slot = slot};
   return {.payload = payload.data,
           .count = payload.count,
           .claim = lane.done,
@@ -132,7 +145,7 @@ bool ServerPort::is_abandoned(Cell cell) const noexcept {
   const HeldRequest& request = requests_[cell];
   // relaxed, both: nothing is ordered by it.
   return request.client->has_left.load(std::memory_order_relaxed) ||
-         request.client->wanted(request.slot).load(std::memory_order_relaxed) != request.number;
+         request.wanted->load(std::memory_order_relaxed) != request.number;
 }
 
 bool ServerPort::is_abandoned_or_dead(Cell cell) const noexcept {
@@ -161,10 +174,8 @@ bool ServerPort::has_room(Cell cell, const HeldLoan* loan) noexcept {
 Errc ServerPort::acquire(Cell cell, HeldLoan& loan) noexcept {
   follow_changes();
   const HeldRequest& request = requests_[cell];
-  if (request.client->is_gone) return Errc::abandoned;
-  if (!has_room(cell, &loan)) {
-    return is_abandoned(cell) ? Errc::abandoned : Errc::would_block;
-  }
+  if (is_abandoned(cell)) return Errc::abandoned;
+  if (!has_room(cell, &loan)) return Errc::would_block;
   if (!pool_.has_free() && !find_free()) [[unlikely]]
     return pending_failure_.code;
   loan = {.slot = pool_.take(), .cell = cell, .ticket = request.ticket};
@@ -212,6 +223,10 @@ void ServerPort::look() noexcept {
 std::uint32_t ServerPort::clients() noexcept {
   if (is_forked()) return 0;
   look_at_clients();
+  return present_clients();
+}
+
+std::uint32_t ServerPort::present_clients() const noexcept {
   return peers_.count_if(
       [](const ClientPeer& client) { return client.requests && !client.is_gone; });
 }

@@ -30,7 +30,7 @@ constexpr std::uint32_t kDepth = 4;
 constexpr ClientOptions kClient{.max_pending = kPending, .max_borrowed = kBorrowed};
 constexpr ServerOptions kServer{.max_requests = 4, .max_loans = 2, .depth = kDepth};
 constexpr ClientRow kClientRow{.max_pending = kPending, .max_borrowed = kBorrowed};
-constexpr ServerRow kServerRow{.max_pending = kPending, .depth = kDepth};
+constexpr ServerRow kServerRow{.slots = kClientRow.slots(), .depth = kDepth};
 
 /// The words of a port's file, as its owner may change them at any time.
 class PortFile {
@@ -230,8 +230,13 @@ TEST_F(RefusalOfClients, WhoseQueueHoldsWhatCannotBe) {
 }
 
 TEST_F(RefusalOfClients, WhoSendsASlotThatItDoesNotHave) {
+  file->set(row + ClientRow::kRequestsOffset, TaggedEntry::pack(0, kClientRow.slots()));
+  expect_given_up("sends request slot 8");
+}
+
+TEST_F(RefusalOfClients, WhoSendsASlotOfASurplusThatItHasNotMade) {
   file->set(row + ClientRow::kRequestsOffset, TaggedEntry::pack(0, kPending));
-  expect_given_up("sends request slot 2");
+  expect_given_up("hands out a slot that it does not have");
 }
 
 TEST_F(RefusalOfClients, WhoSendsARequestAgainBeforeItsEnd) {
@@ -380,8 +385,8 @@ TEST(RefusalOfScribbles, OfAClientHarmNobodyElse) {
       auto pending = honest.send(7);
       ASSERT_TRUE(pending) << honest.last_failure().message;
       scribble(file, row + 64, row + kClientRow.bytes(), random);
-      scribble(file, sizeof(FileHeader), ClientFile::kWantedOffset + 8 * kPending, random);
-      scribble(file, ClientFile::kWantedOffset, file.bytes(), random);
+      scribble(file, sizeof(FileHeader), sizeof(ClientFile), random);
+      scribble(file, sizeof(ClientFile), file.bytes(), random);
       for (int tries = 0; tries < 20; ++tries) {
         auto request = server.receive();
         if (!request) continue;

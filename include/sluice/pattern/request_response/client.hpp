@@ -19,10 +19,11 @@ namespace sluice {
 
 /// Sends requests of type `Q` to every server of a service, and receives their responses, of type
 /// `R`; each `T`, a trivially copyable type without pointers, or `T[]`, slices of them.
-/// A request that no server has waits until one comes. Leaves the service once it is destroyed and
-/// the last of its requests and responses is given back. `last_failure()`: that of its pending
-/// requests, too. Thread safety: one thread at a time;
-/// different clients are independent.
+/// A request that no server has waits until one comes, and is delivered by the next call of this
+/// client, or of one of its pending requests, other than `loan`. Leaves the service once it is
+/// destroyed and the last of its requests and responses is given back. `last_failure()`: that of
+/// its pending requests, too. Thread safety: one thread at a time; different clients are
+/// independent.
 template <typename Q, typename R>
 class Client : public PortOwner<ClientPort> {
   static_assert(require_message<Q>());
@@ -42,8 +43,8 @@ class Client : public PortOwner<ClientPort> {
 
   /// A request to write: `Q{args…}`, or left as it is in memory without arguments. Of slices:
   /// `loan(count)`. Wait-free; system calls only when all requests are in use, or for a slice that
-  /// is larger than those before. Errors: too_many_loans (`ClientOptions::max_pending`), no_memory
-  /// and no_address_space (slices), forked.
+  /// is larger than those before. Errors: too_many_loans (`ClientOptions::max_pending` are held, or
+  /// with each server), no_memory and no_address_space (slices), forked.
   template <typename... Args>
   requires(!is_slice<Q>)
       [[nodiscard]] Loan<Q> loan(Args&&... args) noexcept(noexcept(Q{std::declval<Args>()...})) {
@@ -53,7 +54,8 @@ class Client : public PortOwner<ClientPort> {
     return Loan<Q>(port_, port_->loan_slice(count));
   }
 
-  /// Sends a loan of this client to every server of the service. Never fails. Wait-free; system
+  /// Sends a loan of this client to every server of the service, except those with
+  /// `ClientOptions::max_pending` requests that they have not ended. Never fails. Wait-free; system
   /// calls only when ports have come or gone, or somebody sleeps. Aborts where `loan` is empty or
   /// another client's: a programmer's error.
   [[nodiscard]] Pending<R> send(Loan<Q>&& loan) noexcept {

@@ -28,13 +28,9 @@ struct ClientPeer : ExchangePeer<ClientFile, ServerFile> {
   ClientRow their_shape{};
   ServerRow shape{};
   std::optional<SpscIndexQueue::Consumer> requests;  ///< none: not connected yet, or given up
-  std::vector<Lane> lanes;                           ///< by slot of the request
+  std::vector<Lane> lanes;                           ///< by slot of the request, those used
   std::vector<Slot> passed;                          ///< slots that left a lane, perhaps claimed
   std::atomic<bool> has_left{false};                 ///< `is_gone`, for all threads
-
-  [[nodiscard]] const std::atomic<std::uint64_t>& wanted(Slot slot) const noexcept {
-    return file.region().at<const std::atomic<std::uint64_t>>(ClientFile::kWantedOffset)[slot];
-  }
 };
 
 }  // namespace sluice

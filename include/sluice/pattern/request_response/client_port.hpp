@@ -2,10 +2,17 @@
 //
 // A client without its payload types: its file with the requests, which requests and responses are
 // held, and the servers that it sends them to. Cell i stands for the request in slot i, as a loan
-// and then as a pending one; cell max_pending + c for the response that claim c holds.
+// and then as a pending one; cell slots() + c for the response that claim c holds.
 //
-// A request goes to every server that is there; one that nobody took waits for a server to come. It
-// is over when each server that it went to has ended it, or is gone.
+// A request goes to every server that is there and has room: fewer than max_pending requests of
+// this client that it has not ended, its backlog. One that nobody took waits for a server to come,
+// or to have room. It is over when each server that it went to has ended it, or is gone.
+//
+// The user holds no more than max_pending requests. Those that were dropped, and that a server
+// keeps, are replaced by slots of a surplus, as long as some server has room:
+//
+//   slots that exist = free + held by the user + kept by servers + spare
+//                      └── max_pending at most ──┘
 #pragma once
 
 #include <atomic>
@@ -67,11 +74,11 @@ class ClientPort final : public Port {
   [[nodiscard]] Borrowed receive(Cell cell) noexcept {
     if (is_forked()) [[unlikely]]
       return {.error = fail_forked()};
-    const Cell response = cells_.acquire(options_.max_pending, cells_.count());
+    const Cell response = cells_.acquire(first_response_, cells_.count());
     if (response == kNoCell) [[unlikely]]
       return {.error = fail_all(Errc::too_many_borrowed, options_.max_borrowed,
                                 "responses are held; release one", "ClientOptions::max_borrowed")};
-    const Claim claim = response - options_.max_pending;
+    const Claim claim = response - first_response_;
     Borrowed borrowed = take(Slot(cell), claim);
     if (borrowed.payload == nullptr && waitables_[cell]->settle()) [[unlikely]]
       borrowed = take(Slot(cell), claim);
@@ -147,6 +154,8 @@ class ClientPort final : public Port {
       settle(server, slot);
     }
     if (owes_wake_) wake_servers();
+    if (has_waiting_) [[unlikely]]
+      deliver_waiting();
     if (exchange.silence.is_long()) [[unlikely]]
       look();
     if (gone_ != 0) [[unlikely]]
@@ -170,8 +179,12 @@ class ClientPort final : public Port {
   [[nodiscard]] std::uint32_t present_servers() const noexcept;
 
   void deliver(ServerPeer& server, Slot slot) noexcept;
-  void deliver_if_waiting(Slot slot) noexcept;
+  bool has_room(ServerPeer& server, std::uint32_t more = 0) noexcept;
+  bool has_room_for_one_more() noexcept;
+  [[nodiscard]] bool is_waiting(Slot slot) const noexcept;
+  void deliver_waiting() noexcept;
   void settle(ServerPeer& server, Slot slot) noexcept;
+  void settle(Slot slot) noexcept;
   [[nodiscard]] RequestFate fate_of(const ServerPeer& server, Slot slot) const noexcept;
   [[nodiscard]] RequestFate fate_now(Slot slot) noexcept;
   [[nodiscard]] bool is_ready(Slot slot) noexcept;
@@ -179,8 +192,9 @@ class ClientPort final : public Port {
   bool collect() noexcept;
   void collect_all() noexcept;
   bool collect_one() noexcept;
-  /// Requests that the user has dropped, and a server has not.
-  [[nodiscard]] std::uint32_t abandoned() const noexcept;
+  bool use_surplus(bool may_grow) noexcept;
+  /// Requests that the user has loaned, or that are pending.
+  [[nodiscard]] std::uint32_t held() const noexcept;
   void wake_servers() noexcept {
     wake();
     owes_wake_ = false;
@@ -192,9 +206,11 @@ class ClientPort final : public Port {
   PayloadLayout request_;
   PayloadLayout response_;
   ClientRow shape_;
+  std::uint32_t first_response_;  // cell
   OwnedSlots pool_;
-  std::atomic<std::uint64_t>* wanted_ = nullptr;  // by slot
-  std::uint64_t sent_ = 0;                        // number of the last request
+  std::vector<Slot> spare_;          // slots of the surplus that are not needed now
+  std::uint64_t sent_ = 0;           // number of the last request
+  bool has_waiting_ = false;         // a request, perhaps, that no server has
   bool owes_wake_ = false;           // a response was taken, and nobody was woken for it
   std::vector<Exchange> exchanges_;  // by slot
   Ring<Slot> busy_;                  // slots that are not free, the longest busy first

@@ -4,9 +4,9 @@
 // slots of what it sends, and a row for every peer that it is connected with.
 //
 //   client.<seat>, written by the client alone
-//   +--------+-------+------------+-----------------+---------------------+----------------------+
-//   | header | fixed | slot table | rows[kMaxSeats] | wanted[max_pending] | heap: requests, rows |
-//   +--------+-------+------------+-----------------+---------------------+----------------------+
+//   +--------+-------+------------+-----------------+----------------------+
+//   | header | fixed | slot table | rows[kMaxSeats] | heap: requests, rows |
+//   +--------+-------+------------+-----------------+----------------------+
 //
 //   server.<seat>, written by the server alone
 //   +--------+-------+------------+-----------------+-----------------------+
@@ -41,17 +41,24 @@ namespace sluice {
 inline constexpr std::uint32_t kMaxExchanges = 256;
 inline constexpr std::uint32_t kMaxResponseDepth = 1024;
 
+/// Slots that a client may have for each request that may be pending. Those beyond the first are
+/// made when they are needed, in place of those that a server keeps and does not end. A server
+/// keeps `max_pending` of them at most; so it takes several that stop at different times until a
+/// client has none left.
+inline constexpr std::uint32_t kSlotsPerPending = 4;
+
 /// In front of each request and response, where its slot begins.
 struct MessageHeader {
   /// Of the request, from 1: which it is, or which it answers. Ordered by the queue's entry.
   std::atomic<std::uint64_t> number;
-  std::uint64_t unused;
+  /// Of a request: its number while its responses are wanted. In the line that the server reads.
+  std::atomic<std::uint64_t> wanted;
 };
 static_assert(sizeof(MessageHeader) == sizeof(SlotHeader));
 
 /// A client's fixed words.
 struct ClientShape {
-  std::uint32_t max_pending;   ///< slots of requests
+  std::uint32_t max_pending;   ///< requests that one server has not ended, at most
   std::uint32_t max_borrowed;  ///< claims in a row
 };
 
@@ -63,13 +70,10 @@ struct ClientFile {
   alignas(kCacheLineBytes) SlotTable slots;
   /// Offset of the row for the server on each seat; 0: none.
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> rows[kMaxSeats];
-
-  /// `wanted[i]`: number of the request in slot i while its responses are wanted.
-  static constexpr std::uint64_t kWantedOffset = 384 + 8 * kMaxSeats;
 };
 static_assert(offsetof(ClientFile, shape) == 64 && offsetof(ClientFile, slot_count) == 128 &&
               offsetof(ClientFile, slots) == 192 && offsetof(ClientFile, rows) == 384 &&
-              sizeof(ClientFile) == ClientFile::kWantedOffset);
+              sizeof(ClientFile) == 384 + 8 * kMaxSeats);
 
 /// A server's fixed words.
 struct ServerShape {
@@ -101,13 +105,18 @@ static_assert(offsetof(ServerFile, shape) == 64 && offsetof(ServerFile, slot_cou
 /// limits.
 ///
 ///   0          64                 claims_offset()        heads_offset()
-///   | server   | requests[…]      | claims[max_borrowed] | heads[max_pending] |
+///   | server   | requests[…]      | claims[max_borrowed] | heads[slots()] |
 struct ClientRow {
   std::uint32_t max_pending;
   std::uint32_t max_borrowed;
 
   static constexpr std::uint64_t kRequestsOffset = kCacheLineBytes;
-  /// Entries of the queue of requests. A slot is in it once at most, so that it is never full.
+  /// Slots of requests that there may be.
+  [[nodiscard]] constexpr std::uint32_t slots() const noexcept {
+    return kSlotsPerPending * max_pending;
+  }
+  /// Entries of the queue of requests. A slot is in it once at most, and no more than `max_pending`
+  /// are, so that it is never too small.
   [[nodiscard]] constexpr std::uint64_t queue_capacity() const noexcept {
     return std::bit_ceil(std::uint64_t{max_pending});
   }
@@ -120,7 +129,7 @@ struct ClientRow {
     return claims_offset() + line_bytes(max_borrowed);
   }
   [[nodiscard]] constexpr std::uint64_t bytes() const noexcept {
-    return heads_offset() + line_bytes(max_pending);
+    return heads_offset() + line_bytes(slots());
   }
 };
 
@@ -129,7 +138,7 @@ struct ClientRow {
 ///   0          64       128      lane_offset(1)
 ///   | client   | head   | lane 0 | lane 1 | …      lane: | responses[depth] | done |
 struct ServerRow {
-  std::uint32_t max_pending;
+  std::uint32_t slots;  ///< the client's, `ClientRow::slots()`
   std::uint32_t depth;
 
   /// Requests that were taken.
@@ -142,7 +151,7 @@ struct ServerRow {
   [[nodiscard]] constexpr std::uint64_t done_offset(std::uint64_t i) const noexcept {
     return lane_offset(i) + 8 * std::uint64_t{depth};
   }
-  [[nodiscard]] constexpr std::uint64_t bytes() const noexcept { return lane_offset(max_pending); }
+  [[nodiscard]] constexpr std::uint64_t bytes() const noexcept { return lane_offset(slots); }
 };
 
 extern const PortKind kClientKind;

@@ -9,8 +9,10 @@
 namespace sluice {
 
 struct ClientOptions {
-  /// Requests that are loaned, pending, or dropped by this client and still with a server. 1 to
-  /// 256. Each takes the memory of one request, and in each server that of its responses.
+  /// Requests that are loaned or pending; and, beside them, those that one server has not ended:
+  /// one with so many is passed over until it ends some. 1 to 256. Each takes the memory of one
+  /// request, and in each server that of its responses; up to four times as much while servers keep
+  /// requests that were dropped.
   std::uint32_t max_pending = 16;
   /// Responses that may be held at once. 1 to 256. Servers have memory for so many more.
   std::uint32_t max_borrowed = 4;

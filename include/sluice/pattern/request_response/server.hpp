@@ -43,7 +43,8 @@ class Server : public WaitablePortOwner<ServerPort> {
   /// version_mismatch (a client that cannot be read; others can).
   [[nodiscard]] Request<Q, R> receive() noexcept { return Request<Q, R>(port_, port_->receive()); }
 
-  /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out.
+  /// The same, but sleeps until there is one, at most `timeout`; then the error is timed_out,
+  /// and `last_failure()` says how many clients are connected.
   template <typename Rep, typename Period>
   [[nodiscard]] Request<Q, R> wait(std::chrono::duration<Rep, Period> timeout) noexcept {
     return Request<Q, R>(port_, port_->wait(to_timeout(timeout)));

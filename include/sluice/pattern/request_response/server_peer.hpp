@@ -33,6 +33,7 @@ struct DeliveredRequest {
   std::uint64_t taken = 0;  ///< responses
   bool is_failed = false;   ///< nothing more is taken from there
   bool is_over = false;     ///< and the server does not look at the request any more
+  bool is_counted = false;  ///< in the server's backlog
 };
 
 /// A server, as a client sees it. Lives until it is gone, there is nothing more to take, and every
@@ -42,10 +43,17 @@ struct ServerPeer : ExchangePeer<ServerFile, ClientFile> {
   std::optional<SpscIndexQueue::Producer> requests;
   std::vector<SpscIndexQueue::Consumer> lanes;  ///< by slot
   std::vector<DeliveredRequest> deliveries;     ///< by slot
+  std::uint32_t backlog = 0;                    ///< requests that it has not ended, as is known
   bool is_leaving = false;                      ///< takes no more requests
 
   /// Whether it gets what is sent now.
   [[nodiscard]] bool is_there() const noexcept { return !is_gone && !is_leaving && !is_broken; }
+  /// The request in `slot` does not count any more.
+  void discount(Slot slot) noexcept {
+    if (!deliveries[slot].is_counted) return;
+    deliveries[slot].is_counted = false;
+    --backlog;
+  }
   /// Whether it has the request, or may have it.
   [[nodiscard]] bool has(Slot slot, const Exchange& exchange) const noexcept {
     return exchange.is_sent && deliveries[slot].sent.number == exchange.number &&

@@ -126,6 +126,7 @@ class ServerPort final : public ReceivingPort {
   /// A request that was taken.
   struct HeldRequest {
     ClientPeer* client = nullptr;
+    const std::atomic<std::uint64_t>* wanted = nullptr;
     std::uint64_t number = 0;  ///< the client counts its requests from 1
     std::uint64_t ticket = 0;  ///< this server counts those that it took from 1
     Slot slot = 0;             ///< the client's
@@ -158,6 +159,7 @@ class ServerPort final : public ReceivingPort {
   }
   Borrowed take_from(ClientPeer& client, Slot slot, Cell cell) noexcept;
   [[nodiscard]] bool has_new() const noexcept;
+  [[nodiscard]] std::uint32_t present_clients() const noexcept;
 
   [[nodiscard]] HeldLoan& loan_of(Cell handle) noexcept {
     return loans_[handle - options_.max_requests];
@@ -190,6 +192,7 @@ class ServerPort final : public ReceivingPort {
   Result<void> meet(ClientPeer& client) noexcept;
   Result<void> connect(ClientPeer& client);
   void depart(ClientPeer& client) noexcept;
+  void add_lanes(ClientPeer& client, std::uint32_t slots);
   Borrowed give_up(ClientPeer& client, const Failure& failure) noexcept;
   void drop_gone() noexcept;
 
