@@ -272,12 +272,13 @@ TEST_P(PublisherKilled, WhileItRemovesOneThatNobodyHeard) {
   const auto points = kill({.victim =
                                 [&](const Victim& victim) {
                                   const Node own("victim");
-                                  std::optional<Publisher<int>> publisher;
-                                  for (std::size_t i = 0; i <= kMaxDeparted; ++i) {
-                                    publisher.emplace(own, "many", kOne);
-                                    Victim::require(publisher->publish(1).error() == Errc::ok);
+                                  for (std::size_t i = 0; i < kMaxDeparted; ++i) {
+                                    Publisher<int> publisher(own, "many", kOne);
+                                    Victim::require(publisher.publish(1).error() == Errc::ok);
                                   }
-                                  victim.in_danger([&] { publisher.reset(); });
+                                  auto last = std::make_unique<Publisher<int>>(own, "many", kOne);
+                                  Victim::require(last->publish(1).error() == Errc::ok);
+                                  victim.in_danger([&] { last.reset(); });
                                 },
                             .afterwards =
                                 [&] {
