@@ -137,7 +137,7 @@ TEST_P(PublisherKilled, WhileItPublishesToOneWhoSleeps) {
                                   hold_one();
                                   lost = survivor->port().lost();
                                   // The board stays armed when a sleep is over.
-                                  EXPECT_FALSE(survivor->wait(1us));
+                                  EXPECT_FALSE(survivor->wait(20ms));
                                 },
                             .afterwards =
                                 [&] {
