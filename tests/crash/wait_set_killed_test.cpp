@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <crash/frames.hpp>
 #include <crash/survivors.hpp>
 #include <cstdlib>
@@ -199,6 +200,9 @@ struct WakerKilled : WaitSetKilled {
       });
       line.say();
       while (own_set.wait(20s) != 0 && sink.is_content()) continue;
+      std::fprintf(stderr, "set ended: content %d, set '%s', sink '%s'\n", sink.is_content(),
+                   own_set.last_failure().message.c_str(),
+                   sink.port().last_failure().message.c_str());
       return 1;
     });
     ASSERT_TRUE(in_set->hear());
@@ -210,6 +214,8 @@ struct WakerKilled : WaitSetKilled {
       while (::poll(&one, 1, 20'000) == 1 && sink.is_content()) {
         while (auto sample = sink.receive()) line.say(sample.publisher());
       }
+      std::fprintf(stderr, "loop ended: content %d, sink '%s'\n", sink.is_content(),
+                   sink.port().last_failure().message.c_str());
       return 1;
     });
     ASSERT_TRUE(in_loop->hear());

@@ -186,7 +186,7 @@ TEST(SlotPool, SlicesHaveNoMoreThanTheHeapBytesTogether) {
 
 /// Headers, slots and blocks begin at multiples of a cache line.
 TEST(SlotPool, WordsAreAlignedWhateverThePayloadsAlignment) {
-  for (const std::uint64_t bytes : {1, 3, 7, 63}) {
+  for (const std::uint64_t bytes : {1U, 3U, 7U, 63U}) {
     for (const auto shape : {PayloadShape::plain, PayloadShape::slice, PayloadShape::dynamic}) {
       TemporaryRoot root;
       Owner owner({.bytes = bytes,
