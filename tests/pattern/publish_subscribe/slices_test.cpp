@@ -139,7 +139,7 @@ TEST_F(Slices, RunningOutSaysWhatWasNeededAndWhatThereIs) {
 TEST_F(Slices, HaveNoMoreThanTheHeapBytesTogether) {
   constexpr std::size_t kHeap = std::size_t{1} << 20;
   Publisher<std::byte[]> publisher(*node, "bytes", {.depth = 1, .heap_bytes = kHeap});
-  for (const std::size_t mib : {2, 4, 8, 60, 64, 128}) {
+  for (const std::size_t mib : {2U, 4U, 8U, 60U, 64U, 128U}) {
     EXPECT_EQ(publisher.loan(mib << 20).error(), Errc::no_address_space) << mib;
   }
   EXPECT_EQ(publisher.loan(kHeap + 1).error(), Errc::no_address_space);

@@ -240,7 +240,8 @@ TEST_F(ClientDeparture, ItIsNotShownAsDead) {
   const Answering server(node, "add");
   send(1, 1);
   ASSERT_EQ(services().size(), 1U);
-  for (const PortInfo& port : services()[0].ports) EXPECT_TRUE(port.alive) << port.kind;
+  const std::vector<ServiceInfo> found = services();
+  for (const PortInfo& port : found[0].ports) EXPECT_TRUE(port.alive) << port.kind;
   EXPECT_EQ(services()[0].ports.size(), 1U);
 }
 
