@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <sluice/core/format.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/node.hpp>
@@ -77,12 +78,13 @@ Result<Node> Node::create(std::string_view name, const NodeOptions& options) noe
 }
 
 const std::string& Node::name() const noexcept {
-  static const auto* const none = new std::string;
+  // Never destroyed: a node may be asked at the very end of the process.
+  static const auto* const none = new (std::nothrow) std::string;
   return state_ ? state_->name() : *none;
 }
 std::uint64_t Node::id() const noexcept { return state_ ? state_->id() : 0; }
 const NodeOptions& Node::options() const noexcept {
-  static const auto* const none = new NodeOptions;
+  static const auto* const none = new (std::nothrow) NodeOptions;
   return state_ ? state_->options() : *none;
 }
 

@@ -135,7 +135,10 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
 }
 
 std::unique_ptr<Service> Service::none() {
-  return std::unique_ptr<Service>(new Service(nullptr, ""));
+  static Board nobodys{};
+  std::unique_ptr<Service> service(new Service(nullptr, ""));
+  service->board_words_ = &nobodys;
+  return service;
 }
 
 Result<void> Service::try_join(const ServiceDescription& description) {
@@ -231,6 +234,7 @@ Result<void> Service::open_board() {
   }
   if (!board) return board.failure();
   board_ = std::move(*board);
+  board_words_ = board_.region().at<Board>(0);
   return {};
 }
 

@@ -70,7 +70,7 @@ class Service {
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const Directory& directory() const noexcept { return directory_; }
-  [[nodiscard]] Board& board() const noexcept { return *board_.region().at<Board>(0); }
+  [[nodiscard]] Board& board() const noexcept { return *board_words_; }
   [[nodiscard]] const NodeState& node() const noexcept { return *node_; }
 
   /// Where those who join now meet: in this directory and with its own files, nowhere yet (there is
@@ -107,6 +107,7 @@ class Service {
   Directory directory_;
   SharedFile file_;  // locked
   SharedFile board_;
+  Board* board_words_ = nullptr;
 };
 
 /// Opens `service` in `directory`, for writing where this user may.
