@@ -7,9 +7,9 @@
 
 #include <array>
 #include <chrono>
-#include <cstdio>
 #include <crash/frames.hpp>
 #include <crash/survivors.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <optional>
