@@ -7,7 +7,7 @@ namespace sluice {
 
 Port::Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles)
     : kind_(kind),
-      fork_generation_(service->was_joined() ? fork_generation() : kNeverOpen),
+      fork_generation_(service->was_joined() ? fork_generation() : kNoForkGeneration),
       service_(std::move(service)),
       cells_(handles) {
   if (was_never_open()) failure_ = {Errc::closed, format("this {} was moved from", kind.name)};

@@ -17,7 +17,7 @@ Result<std::vector<Seat>> PeersBase::begin_look() {
   is_blind_ = false;
   failure_ = {};
   // Before the look: a change during it is looked at again.
-  generation_ = service_.board().generation_now();
+  generation_ = board_.generation_now();
   const auto names = list(service_.directory());
   if (!names) {
     failure_ = names.failure();
@@ -37,7 +37,7 @@ Result<std::vector<Seat>> PeersBase::begin_look() {
 Result<OpenedPort> PeersBase::open(Seat seat) {
   const std::string name = file_name_of(files_.kind, seat);
   const auto open_unless_gone_at = [&](std::uint64_t looked) {
-    return open_living(service_.directory(), service_.board(), name,
+    return open_living(service_.directory(), board_, name,
                        files_.access == Region::Access::read_write, looked);
   };
   // In its first look it meets those who are there, and what is kept for whoever comes late. That

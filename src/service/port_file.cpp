@@ -50,11 +50,11 @@ void PortFile::leave(bool is_needed) noexcept {
   const Directory& directory = service_->directory();
   // relaxed: this port's own.
   const auto announced = word_of(file_, &FileHeader::announced).load(std::memory_order_relaxed);
-  const bool is_kept = is_needed || is_awaited(directory, *kind_, announced);
+  const bool stays = is_needed || is_wanted(directory, *kind_, name_, announced);
   // release: pairs with the acquire of who finds the file without its lock.
   word_of(file_, &FileHeader::has_left).store(1, std::memory_order_release);
   // Where somebody else removed it, the name may be another port's by now.
-  if (!is_kept && has_its_name()) ::unlinkat(directory.fd(), name_.c_str(), 0);
+  if (!stays && has_its_name()) ::unlinkat(directory.fd(), name_.c_str(), 0);
   service_->give_seat_back(*kind_, seat_);
   name_.clear();
   // Before the announcement: whoever looks because of it finds nobody alive here. The mapping alone
@@ -62,7 +62,7 @@ void PortFile::leave(bool is_needed) noexcept {
   unlock(file_.file());
   file_.close_descriptor();
   service_->board().announce_change(directory);
-  if (is_kept && !is_needed) limit_departed(directory, *kind_);
+  if (stays && kind_->receivers != nullptr) limit_departed(directory, *kind_);
   if (looked_ != 0) reap_senders_to(directory, *kind_);
 }
 

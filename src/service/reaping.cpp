@@ -12,17 +12,16 @@ bool reap_port(const Directory& service, const std::string& name, bool is_ending
   const auto port = port_of(name);
   if (!port) return remove_dead_file(service, name);
   const PortKind& kind = port->kind;
-  const auto is_wanted = [&](const File& file) {
-    return !is_ending && (is_kept(service, kind, name) ||
-                          is_awaited(service, kind, header_of_gone(file, kind).announced));
+  const auto is_needed = [&](const File& file) {
+    return !is_ending && is_wanted(service, kind, name, header_of_gone(file, kind).announced);
   };
   if (kind.receivers != nullptr) {
     // Asked before the lock is taken, too: as long as it is held, the owner seems to live.
     const auto file = open_file(service, name, false);
-    if (!file || is_locked(*file) || is_wanted(*file)) return false;
+    if (!file || is_locked(*file) || is_needed(*file)) return false;
   }
   if (!remove_dead_file(service, name, [&](const File& file) {
-        return !is_wanted(file) &&
+        return !is_needed(file) &&
                (kind.before_removal == nullptr || kind.before_removal(service, name));
       })) {
     return false;

@@ -33,9 +33,6 @@ namespace sluice {
 /// The most address space that a port's options can ask for: 1 TiB.
 inline constexpr std::uint64_t kMaxHeapBytes = std::uint64_t{1} << 40;
 
-/// What a port that was never open has for its `fork_generation`; no process gets there.
-inline constexpr std::uint32_t kNeverOpen = UINT32_MAX;
-
 /// Lives until it is closed and the last of its handles is given back. Thread safety: one thread at
 /// a time, except `is_forked`, `drop`, `give_back` and `wake`.
 class Port {
@@ -48,7 +45,9 @@ class Port {
   [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
   /// Whether it is the one that stands for a port that was moved from. Its failure says so, and
   /// nothing of it ever changes: any number of threads may use it.
-  [[nodiscard]] bool was_never_open() const noexcept { return fork_generation_ == kNeverOpen; }
+  [[nodiscard]] bool was_never_open() const noexcept {
+    return fork_generation_ == kNoForkGeneration;
+  }
   /// Why the last call failed.
   [[nodiscard]] const Failure& last_failure() const noexcept { return failure_; }
   [[nodiscard]] std::uint64_t incarnation() const noexcept { return file_.incarnation(); }

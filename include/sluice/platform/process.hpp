@@ -16,6 +16,9 @@ inline std::atomic<std::uint32_t> fork_generation_word{0};
 [[nodiscard]] inline std::uint32_t fork_generation() noexcept {
   return fork_generation_word.load(std::memory_order_relaxed);
 }
+/// What no process has for its `fork_generation()`: kept in place of one, it has the branch taken
+/// in which a forked child ends up.
+inline constexpr std::uint32_t kNoForkGeneration = UINT32_MAX;
 
 /// Installs the fork handlers, once a process: in the child they raise `fork_generation()` and
 /// close every descriptor that may hold a lock, so that a child never keeps its parent's ports

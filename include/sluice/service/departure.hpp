@@ -57,13 +57,13 @@ template <typename Word>
 /// The header of a port of `kind` that is gone; zeros where the file is no good. A system call.
 [[nodiscard]] FileHeader header_of_gone(const File& file, const PortKind& kind);
 
-/// Whether somebody who lives has still to look for the sender of `kind` that was announced at
-/// `announced`. System calls.
-[[nodiscard]] bool is_awaited(const Directory& service, const PortKind& kind,
-                              std::uint64_t announced);
-
 /// Whether the file `name` of a sender of `kind` is needed by those who come late. System calls.
 [[nodiscard]] bool is_kept(const Directory& service, const PortKind& kind, const std::string& name);
+
+/// The same, or somebody who lives has still to look for the sender, which was announced at
+/// `announced`. System calls.
+[[nodiscard]] bool is_wanted(const Directory& service, const PortKind& kind,
+                             const std::string& name, std::uint64_t announced);
 
 /// After a receiver of `kind` has looked, left or died: removes the senders that nobody waits for
 /// any more and that are not kept. System calls.

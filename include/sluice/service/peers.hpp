@@ -51,8 +51,10 @@ class PeersBase {
  public:
   /// Whether ports came or went since the last look.
   [[nodiscard]] bool has_news() const noexcept {
-    return service_.board().generation_now() != seen_generation_;
+    return board_.generation_now() != seen_generation_;
   }
+  /// The service's.
+  [[nodiscard]] Board& board() const noexcept { return board_; }
   /// Whether the last look did not see all, for want of something of this process's own. Then
   /// `has_news` stays true.
   [[nodiscard]] bool is_blind() const noexcept { return is_blind_; }
@@ -66,14 +68,14 @@ class PeersBase {
   /// After a look that met newcomers for which this port has made words: lets them know, and
   /// passes a full fence. What this port announces itself is no news for it.
   void announce_newcomers() noexcept {
-    if (service_.board().announce_change(service_.directory()) == seen_generation_ && !is_blind_) {
+    if (board_.announce_change(service_.directory()) == seen_generation_ && !is_blind_) {
       ++seen_generation_;
     }
   }
 
  protected:
   PeersBase(Service& service, const PeerFiles& files, PortFile* own)
-      : service_(service), files_(files), own_(own) {}
+      : service_(service), board_(service.board()), files_(files), own_(own) {}
 
   /// Begins a look: the seats that are taken. Errors: the directory cannot be read.
   Result<std::vector<Seat>> begin_look();
@@ -105,6 +107,7 @@ class PeersBase {
   };
 
   Service& service_;
+  Board& board_;
   PeerFiles files_;
   PortFile* own_;
   std::vector<Seat> met_when_gone_;  // since this port last looked

@@ -37,8 +37,7 @@ PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayo
       options_(options),
       role_(role),
       slots_(options.max_loans, kNoSlot),
-      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}),
-      board_(board()) {}
+      peers_(this->service(), {kSubscriberKind, sizeof(SubscriberFile)}) {}
 
 Result<PublisherPort*> PublisherPort::create(const Node& node, const ServiceDescription& service,
                                              const PayloadLayout& payload,
@@ -231,14 +230,6 @@ void PublisherPort::prepare(Slot slot) noexcept {
   file_.words<PublisherFile>().newest_stamp.store(now, std::memory_order_relaxed);
 }
 
-/// A writer that holds the newest value leaves it to those who come later. Whoever looks next
-/// removes the one that held it before; where nobody looks, they are not to become too many.
-void PublisherPort::before_end() noexcept {
-  const bool is_needed = is_kept(directory(), kPublisherKind, file_.name());
-  file_.leave(is_needed);
-  if (is_needed) limit_departed(directory(), kPublisherKind);
-}
-
 Result<void> PublisherPort::connect(Subscriber& subscriber) {
   const SubscriberShape shape = subscriber.file.region().at<SubscriberFile>(0)->shape.read();
   const std::uint32_t claims = shape.max_borrowed;
@@ -333,20 +324,6 @@ Loaned PublisherPort::loan_for(std::chrono::nanoseconds timeout) noexcept {
     fail(Errc::timed_out,
          format("no room for {} ms, because a subscriber does not read on", to_ms(timeout)));
   }
-  return loaned;
-}
-
-/// Gives a slice its size.
-Loaned PublisherPort::sized(Loaned loaned, std::uint64_t count) noexcept {
-  if (loaned.payload == nullptr) return loaned;
-  const auto resized = pool_.resize(slots_[loaned.cell], count);
-  if (!resized) {
-    pending_failure_ = resized.failure();
-    give_back(loaned.cell);
-    return refuse(loaned.cell, resized.error());
-  }
-  loaned.payload = *resized;
-  loaned.count = count;
   return loaned;
 }
 

@@ -135,13 +135,17 @@ void ServerPort::drop_gone() noexcept {
 /// Moves on what the client has taken from a lane. The claims are to be read after this.
 void ServerPort::pass(ClientPeer& client, Lane& lane) noexcept {
   const std::uint64_t consumed = lane.responses.consumed();
-  for (; lane.reclaimed < consumed; ++lane.reclaimed) {
+  pass_until(client, lane, consumed);
+  lane.limit = consumed + options_.depth;
+}
+
+void ServerPort::pass_until(ClientPeer& client, Lane& lane, std::uint64_t position) noexcept {
+  for (; lane.reclaimed < position; ++lane.reclaimed) {
     // relaxed: this process's own word.
     const std::uint64_t entry =
         lane.entries[lane.reclaimed & (options_.depth - 1)].load(std::memory_order_relaxed);
     client.passed.emplace_back(TaggedEntry::index(entry));
   }
-  lane.limit = consumed + options_.depth;
 }
 
 /// At once: so many as are made when a client comes; otherwise, as many as can be in use.
@@ -209,14 +213,7 @@ void ServerPort::reclaim(ClientPeer& client) noexcept {
 
 /// Frees all that a client had that is gone.
 void ServerPort::reclaim_all(ClientPeer& client) noexcept {
-  for (Lane& lane : client.lanes) {
-    for (; lane.reclaimed < lane.responses.position(); ++lane.reclaimed) {
-      // relaxed: this process's own word.
-      const std::uint64_t entry =
-          lane.entries[lane.reclaimed & (options_.depth - 1)].load(std::memory_order_relaxed);
-      client.passed.emplace_back(TaggedEntry::index(entry));
-    }
-  }
+  for (Lane& lane : client.lanes) pass_until(client, lane, lane.responses.position());
   for (const Slot slot : client.passed) put_back(slot);
   client.passed.clear();
 }

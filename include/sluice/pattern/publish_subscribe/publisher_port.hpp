@@ -45,7 +45,7 @@ class PublisherPort final : public Port {
                   fail_all(Errc::too_many_loans, cells_.count(),
                            "loans are held; publish or drop one", "PublisherOptions::max_loans")};
     if (slots_[cell] != kNoSlot) give_back(cell);  // of a loan that was dropped
-    if (peers_.has_news_on(board_)) [[unlikely]]
+    if (peers_.has_news()) [[unlikely]]
       look();
     if (writer_.published() + other_loans() >= lap_limit_) [[unlikely]] {
       if (!has_room()) return refuse(cell, Errc::would_block);
@@ -76,8 +76,8 @@ class PublisherPort final : public Port {
 
   /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(Cell cell) noexcept {
-    Board& board = board_;  // loaded once
-    if (unstamped_in_ != fork_generation() || peers_.has_news_on(board)) [[unlikely]]
+    Board& board = peers_.board();  // loaded once
+    if (unstamped_in_ != fork_generation() || peers_.has_news()) [[unlikely]]
       prepare(slots_[cell]);
     const std::uint64_t sequence = writer_.publish(slots_[cell]);
     board.doorbell.wake(directory());  // the fence that this needs is the last step of `publish`
@@ -95,23 +95,12 @@ class PublisherPort final : public Port {
   [[nodiscard]] std::uint32_t slots() const noexcept { return writer_.slots(); }
 
  private:
-  static constexpr std::uint32_t kNoFork = UINT32_MAX;  // no `fork_generation()` is that
-
   struct Subscriber : Peer {
     BroadcastWriter::Reader reader;
     operator BroadcastWriter::Reader&() noexcept { return reader; }              // NOLINT
     operator const BroadcastWriter::Reader&() const noexcept { return reader; }  // NOLINT
   };
 
-  struct Subscribers : Peers<Subscriber> {
-    using Peers::Peers;
-    /// `has_news`, where the service's board is at hand.
-    [[nodiscard]] bool has_news_on(const Board& board) const noexcept {
-      return board.generation_now() != seen_generation_;
-    }
-  };
-
-  void before_end() noexcept override;
   /// Who joined, left or died; then as many slots as are needed now.
   void look() noexcept;
   bool look_at_subscribers() noexcept;
@@ -124,8 +113,8 @@ class PublisherPort final : public Port {
   Result<void> connect(Subscriber& subscriber);
   void find_row(Subscriber& subscriber) noexcept;
 
-  [[nodiscard]] bool is_stamping() const noexcept { return unstamped_in_ == kNoFork; }
-  void begin_stamping() noexcept { unstamped_in_ = kNoFork; }
+  [[nodiscard]] bool is_stamping() const noexcept { return unstamped_in_ == kNoForkGeneration; }
+  void begin_stamping() noexcept { unstamped_in_ = kNoForkGeneration; }
 
   [[nodiscard]] bool is_lossless() const noexcept {
     return options_.delivery == Delivery::lossless;
@@ -145,7 +134,10 @@ class PublisherPort final : public Port {
   bool has_room() noexcept;
   [[nodiscard]] std::uint64_t lap_limit() noexcept;
 
-  [[nodiscard]] Loaned sized(Loaned loaned, std::uint64_t count) noexcept;
+  [[nodiscard]] Loaned sized(const Loaned& loaned, std::uint64_t count) noexcept {
+    if (loaned.payload == nullptr) return loaned;
+    return Port::sized(loaned, pool_, slots_[loaned.cell], count);
+  }
   void give_back(Cell cell) noexcept {
     pool_.clear(slots_[cell]);
     writer_.give_back(std::exchange(slots_[cell], kNoSlot));
@@ -159,8 +151,7 @@ class PublisherPort final : public Port {
   SlotPool pool_;
   BroadcastWriter writer_;
   std::vector<Slot> slots_;  // by cell
-  Subscribers peers_;
-  Board& board_;               // the service's
+  Peers<Subscriber> peers_;
   std::thread::id loaned_on_;  // dynamic payloads: the port's thread
   /// Where samples are not stamped, what `fork_generation()` is in this process; else something
   /// that it is not. So one look tells that there is nothing to do before a sample is published.

@@ -197,6 +197,7 @@ class ServerPort final : public ReceivingPort {
   void drop_gone() noexcept;
 
   void pass(ClientPeer& client, Lane& lane) noexcept;
+  void pass_until(ClientPeer& client, Lane& lane, std::uint64_t position) noexcept;
   bool find_free() noexcept;
   void reclaim() noexcept;
   void reclaim(ClientPeer& client) noexcept;
