@@ -38,7 +38,7 @@ std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeI
     if (is_passed_over(file)) continue;
     const bool alive = is_locked(file->file());
     if (!alive && has_left(service, name, *file)) continue;
-    const FileHeader header = file->header();
+    const FileHeader& header = file->header();  // three of its words change meanwhile: no copy
     const auto node = std::ranges::find(nodes, header.node, &NodeInfo::id);
     ports.push_back({.kind = std::string(port->kind.name),
                      .seat = port->seat,
