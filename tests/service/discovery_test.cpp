@@ -152,8 +152,8 @@ TEST(Discovery, WhoLeavesInGoodOrderIsNeverShownDead) {
       Publisher<int> publisher(node, "topic");
     }
   });
-  // Under the thread sanitizer each mapping of a file takes very long.
-  const int rounds = kThreadSanitizer ? 50 : 3000;
+  // Under a sanitizer each mapping of a file takes very long.
+  const int rounds = kSanitized ? 50 : 3000;
   int dead = 0;
   for (int i = 0; i < rounds; ++i) {
     for (const NodeInfo& node : nodes()) dead += node.alive ? 0 : 1;

@@ -99,8 +99,8 @@ class Publisher : public PortOwner<PublisherPort> {
     return port_->publish(loaned.cell);
   }
 
-  /// Subscribers of the service now. What is published from here on reaches them, if this publisher
-  /// stays until they next receive or wait. System calls.
+  /// Subscribers of the service now. What is published from here on reaches them, whatever becomes
+  /// of this publisher. System calls.
   [[nodiscard]] std::uint32_t subscribers() noexcept { return port_->subscribers(); }
 
   /// Sleeps until there are at least `count` subscribers, which then miss nothing of what is
