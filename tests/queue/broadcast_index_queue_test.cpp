@@ -518,6 +518,68 @@ TEST(BroadcastIndexQueue, NoContentOfThePublishersWordsHangsAReader) {
   }
 }
 
+TEST(BroadcastIndexQueue, AHeadWithoutAnEntryIsNothingNew) {
+  Topic topic(4, 8);
+  Subscriber& subscriber = topic.join(1);
+  topic.publish(2);
+  topic.head.head = 3;
+  for (std::uint64_t position = 0; position != 2; ++position) {
+    EXPECT_TRUE(subscriber.reader.has_new());
+    expect_taken(subscriber.reader.take(0), position, static_cast<std::uint32_t>(position));
+    subscriber.reader.release(0);
+  }
+  EXPECT_FALSE(subscriber.reader.has_new());
+  expect_nothing(subscriber.reader.take(0));
+  topic.publish(1);  // it goes on as if nothing had been
+  EXPECT_TRUE(subscriber.reader.has_new());
+  expect_taken(subscriber.reader.take(0), 2, 2);
+}
+
+// Who waits as long as there is nothing new does not spin: what is new is taken, or gone after a
+// few calls.
+TEST(BroadcastIndexQueue, WhatIsNewIsTakenOrPassedOverWhateverThePublisherWrites) {
+  constexpr std::uint32_t kCapacity = 256;
+  const std::uint64_t heads[] = {0,
+                                 1,
+                                 3,
+                                 100,
+                                 kCapacity,
+                                 300,
+                                 5000,
+                                 std::uint64_t{1} << 41,
+                                 ~std::uint64_t{0} - 1,
+                                 ~std::uint64_t{0}};
+  const std::uint64_t first_positions[] = {0,
+                                           1,
+                                           50,
+                                           kCapacity,
+                                           5000,
+                                           (std::uint64_t{1} << 39) - 1,
+                                           std::uint64_t{1} << 40,
+                                           ~std::uint64_t{0}};
+  for (const Want want : {Want::oldest, Want::newest}) {
+    for (const std::uint64_t head : heads) {
+      for (const std::uint64_t first : first_positions) {
+        for (const std::uint64_t cursor : {std::uint64_t{0}, std::uint64_t{2}, head}) {
+          Topic topic(kCapacity, 8);
+          Subscriber& subscriber = topic.join(1, kCapacity / 2, cursor);
+          topic.head.head = head;
+          topic.head.slots = 0;
+          for (std::uint64_t i = 0; i != kCapacity; ++i)
+            topic.ring[i] = SampleHandle::pack(first + i, 1);
+          std::uint32_t calls = 0;
+          for (; subscriber.reader.has_new() && calls <= kCapacity; ++calls) {
+            static_cast<void>(subscriber.reader.take(0, want));
+            subscriber.reader.release(0);
+          }
+          EXPECT_LE(calls, kCapacity)
+              << "head " << head << ", entries from " << first << " on, cursor " << cursor;
+        }
+      }
+    }
+  }
+}
+
 TEST(BroadcastIndexQueue, AHeadThatWentBackwardsTakesNothingAway) {
   Topic topic(2, 6);
   Subscriber& subscriber = topic.join(1);

@@ -225,10 +225,14 @@ class BroadcastReader {
   [[nodiscard]] std::uint64_t cursor() const noexcept { return cursor_; }
   /// Samples that were overwritten, or fell behind `depth`, before they were taken.
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
-  /// Whether `take` would find something.
+  /// Whether `take` would take something, or pass over what was lost. Like it, this does not
+  /// believe a `head` without an entry, which no honest publisher has.
   [[nodiscard]] bool has_new() const noexcept {
     // acquire: pairs with the release of `head` in `publish`.
-    return words_.head->head.load(std::memory_order_acquire) > cursor_;
+    if (words_.head->head.load(std::memory_order_acquire) <= cursor_) return false;
+    // relaxed: nothing is read by it; of the position of `head`, the acquire before has it here.
+    return !SampleHandle::is_before(words_.ring[cursor_ & mask_].load(std::memory_order_relaxed),
+                                    cursor_);
   }
 
   /// Takes the next sample, or the newest, and holds it in claim `claim`, which must be clear,
@@ -320,12 +324,13 @@ class BroadcastReader {
   [[gnu::noinline]] Taken take_contended(std::uint64_t position, Claim claim, Want want,
                                          std::uint64_t depth) noexcept {
     std::uint64_t request = 0;
-    // relaxed: a bound only; 4 * slots is above what an honest publisher can need.
+    // relaxed: a bound only; 4 * slots is above what an honest publisher can need. What another one
+    // has is passed over.
     const std::uint64_t most =
         64 +
         4 * std::min<std::uint64_t>(words_.head->slots.load(std::memory_order_relaxed), kMaxSlots);
     Taken result;
-    for (std::uint64_t tries = 1; tries < most; ++tries) {
+    for (std::uint64_t tries = 1;; ++tries) {
       // acquire: pairs with the release of `head` in `publish`.
       const std::uint64_t head = words_.head->head.load(std::memory_order_acquire);
       // At least one further: the entry is overwritten before `head` says so, and a publisher
@@ -333,7 +338,7 @@ class BroadcastReader {
       ++position;
       if (head > position && head - position > depth) position = head - depth;
       if (want == Want::current && position > head) position = head - 1;
-      if (head <= position && want != Want::current) {
+      if (tries == most || (head <= position && want != Want::current)) {
         pass_to(std::max(cursor_, head), want);
         break;
       }
