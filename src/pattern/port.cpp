@@ -5,7 +5,7 @@
 
 namespace sluice {
 
-Port::Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles)
+Port::Port(const PortKind& kind, std::shared_ptr<Service> service, std::uint32_t handles)
     : kind_(kind),
       fork_generation_(service->was_joined() ? fork_generation() : kNoForkGeneration),
       service_(std::move(service)),

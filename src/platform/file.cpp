@@ -209,11 +209,14 @@ Result<FileStatus> status_of(const File& file, const std::string& path) {
 }
 
 bool leads_to(const Directory& directory, const std::string& name, const File& file) {
+  const auto status = status_of(file, name);
+  return status && leads_to(directory, name, *status);
+}
+
+bool leads_to(const Directory& directory, const std::string& name, const FileStatus& file) {
   struct stat named {};
-  struct stat open {};
   return ::fstatat(directory.fd(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-         ::fstat(file.fd(), &open) == 0 && named.st_ino == open.st_ino &&
-         named.st_dev == open.st_dev;
+         named.st_ino == file.inode && named.st_dev == file.device;
 }
 
 Result<void> reserve(const File& file, std::uint64_t from_bytes, std::uint64_t to_bytes,

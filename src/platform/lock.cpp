@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <cerrno>
 #include <cstring>
 #include <sluice/platform/lock.hpp>
+#include <sluice/platform/process.hpp>
 
 namespace sluice {
 namespace {
@@ -63,6 +65,25 @@ Result<bool> try_lock_mark(File& file, std::uint64_t mark) {
 void unlock_mark(File& file, std::uint64_t mark) noexcept {
   struct flock lock = mark_on_file(F_UNLCK, mark);
   ::fcntl(file.fd(), F_OFD_SETLK, &lock);
+}
+
+Result<LockHolder> LockHolder::create(const File& file, const std::string& path) {
+  // A child that was forked between the two calls would keep the mapping, and with it the locks.
+  const NoForks held;
+  void* page = ::mmap(nullptr, 1, PROT_NONE, MAP_SHARED, file.fd(), 0);
+  if (page == MAP_FAILED) {
+    Failure failure = system_failure("map", path, errno);
+    if (errno == ENOMEM || errno == EAGAIN) failure.code = Errc::no_address_space;
+    return failure;
+  }
+  ::madvise(page, 1, MADV_DONTFORK);
+  LockHolder holder;
+  holder.page_ = {page, Unmap{fork_generation()}};
+  return holder;
+}
+
+void LockHolder::Unmap::operator()(void* page) const noexcept {
+  if (fork_generation == sluice::fork_generation()) ::munmap(page, 1);
 }
 
 }  // namespace sluice

@@ -7,6 +7,13 @@
 #include <sluice/service/port_file.hpp>
 
 namespace sluice {
+namespace {
+
+std::uint64_t mark_of(const PortKind& kind, Seat seat) noexcept {
+  return static_cast<std::uint64_t>(kind.file) * kMaxSeats + seat;
+}
+
+}  // namespace
 
 Result<void> PortFile::create(Service& service, const PortKind& kind, mode_t mode,
                               std::uint64_t bytes, std::uint64_t reserved_bytes) {
@@ -21,25 +28,33 @@ Result<void> PortFile::create(Service& service, const PortKind& kind, mode_t mod
 }
 
 Result<void> PortFile::join() {
+  const Directory& directory = service_->directory();
+  // One's own: a lock is that of an open file, and others of this process may share the service's.
+  auto board = open_file(directory, kBoardFile, true);
+  if (!board) return board.failure();
+  auto mark = LockHolder::create(*board, directory.path_of(kBoardFile));
+  if (!mark) return mark.failure();
+  const auto taken = take_seat(*board);
+  if (!taken) return taken.failure();
+  seat_ = *taken;
+  name_ = file_name_of(*kind_, seat_);
+  mark_ = std::move(*mark);
+  const std::uint64_t before = service_->board().announce_change(directory);
+  store_announced(word_of(file_, &FileHeader::announced), before);
+  if (kind_->receivers != nullptr && seat_ >= kMaxDeparted) limit_departed(directory, *kind_);
+  return {};
+}
+
+/// Links the file under the name of the first free seat, which is marked.
+Result<Seat> PortFile::take_seat(File& board) {
   for (Seat seat = 0; seat < kMaxSeats; seat = seat + 1) {
-    const auto marked = service_->take_seat(*kind_, seat);
+    const auto marked = try_lock_mark(board, mark_of(*kind_, seat));
     if (!marked) return marked.failure();
     if (!*marked) continue;
-    std::string name = file_name_of(*kind_, seat);
-    auto linked = file_.link(service_->directory(), name);
-    if (!linked) {
-      service_->give_seat_back(*kind_, seat);
-      if (linked.error() == Errc::already_exists) continue;
-      return linked;
-    }
-    seat_ = seat;
-    name_ = std::move(name);
-    const std::uint64_t before = service_->board().announce_change(service_->directory());
-    store_announced(word_of(file_, &FileHeader::announced), before);
-    if (kind_->receivers != nullptr && seat >= kMaxDeparted) {
-      limit_departed(service_->directory(), *kind_);
-    }
-    return {};
+    const auto linked = file_.link(service_->directory(), file_name_of(*kind_, seat));
+    if (linked) return seat;
+    if (linked.error() != Errc::already_exists) return linked.failure();
+    unlock_mark(board, mark_of(*kind_, seat));
   }
   return Failure{Errc::too_many_ports, format("all {} {} seats in {} are taken", kMaxSeats,
                                               kind_->name, service_->directory().path)};
@@ -55,7 +70,7 @@ void PortFile::leave(bool is_needed) noexcept {
   word_of(file_, &FileHeader::has_left).store(1, std::memory_order_release);
   // Where somebody else removed it, the name may be another port's by now.
   if (!stays && has_its_name()) ::unlinkat(directory.fd(), name_.c_str(), 0);
-  service_->give_seat_back(*kind_, seat_);
+  mark_ = {};
   name_.clear();
   // Before the announcement: whoever looks because of it finds nobody alive here. The mapping alone
   // would keep the lock.

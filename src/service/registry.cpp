@@ -33,7 +33,7 @@ std::uint32_t reap_service(const Directory& services, const std::string& key,
     if (board) board->region().at<Board>(0)->announce_change(service);
     return removed;
   }
-  const auto removed = remove_service(*file, services, key, service);
+  const auto removed = remove_service(*file, key, service);
   return removed ? *removed : 0;
 }
 

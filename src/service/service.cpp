@@ -25,9 +25,9 @@ bool is_transient(Errc code) noexcept {
 
 Failure busy() { return {Errc::would_block, "the service is being removed"}; }
 
-std::uint64_t mark_of(const PortKind& kind, Seat seat) noexcept {
-  return static_cast<std::uint64_t>(kind.file) * kMaxSeats + seat;
-}
+/// The name of a service's directory, whose own is `key`, seen from inside it: so that nobody has
+/// to keep open the one that it is in.
+std::string entry_of(const std::string& key) { return "../" + key; }
 
 /// Not in step with the others who wait.
 void pause_for_others(int attempt) {
@@ -87,8 +87,8 @@ Result<SharedFile> open_service_file(const Directory& directory) {
                            sizeof(ServiceFile), Region::Access::read_only);
 }
 
-Result<std::uint32_t> remove_service(SharedFile& service, const Directory& services,
-                                     const std::string& key, const Directory& directory) {
+Result<std::uint32_t> remove_service(SharedFile& service, const std::string& key,
+                                     const Directory& directory) {
   const auto alone = try_lock(service.file(), LockKind::exclusive);
   if (!alone) return alone.failure();
   if (!*alone || !leads_to(directory, kServiceFile, service.file())) return 0U;
@@ -101,11 +101,11 @@ Result<std::uint32_t> remove_service(SharedFile& service, const Directory& servi
   removed += reap_files(directory, true);
   remove(kBoardFile);
   remove(kServiceFile);
-  ::unlinkat(services.fd(), key.c_str(), AT_REMOVEDIR);
+  ::unlinkat(directory.fd(), entry_of(key).c_str(), AT_REMOVEDIR);
   return removed;
 }
 
-Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeState>& node,
+Result<std::shared_ptr<Service>> Service::join(const std::shared_ptr<const NodeState>& node,
                                                const ServiceDescription& description) {
   if (auto checked = check_name("service", description.name); !checked) return checked.failure();
   const auto explained = [&](const Failure& failure) {
@@ -119,9 +119,8 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
   }
   const Deadline deadline(kPatience);
   for (int attempt = 0;; ++attempt) {
-    std::unique_ptr<Service> service(new Service(node, description.name));
-    const auto joined = service->try_join(description);
-    if (joined) return service;
+    auto joined = join_once(node, description);
+    if (joined) return joined;
     if (!is_transient(joined.error())) return explained(joined.failure());
     if (deadline.left().count() == 0) {
       return explained(
@@ -129,14 +128,25 @@ Result<std::unique_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
                                    "try again",
                                    kPatience.count(), joined.failure().message)});
     }
-    service.reset();
     pause_for_others(attempt);
   }
 }
 
-std::unique_ptr<Service> Service::none() {
+Result<std::shared_ptr<Service>> Service::join_once(const std::shared_ptr<const NodeState>& node,
+                                                    const ServiceDescription& description) {
+  const std::string key = key_of(format("{}:{}", to_string(description.pattern), description.name));
+  if (auto shared = node->memberships().find(key)) {
+    if (auto checked = shared->check(description); !checked) return checked.failure();
+    return shared;
+  }
+  const std::shared_ptr<Service> joined(new Service(node, description.name, key));
+  if (auto outcome = joined->try_join(description); !outcome) return outcome.failure();
+  return node->memberships().enter(key, joined);
+}
+
+std::shared_ptr<Service> Service::none() {
   static Board nobodys{};
-  std::unique_ptr<Service> service(new Service(nullptr, ""));
+  std::shared_ptr<Service> service(new Service(nullptr, "", ""));
   service->board_words_ = &nobodys;
   return service;
 }
@@ -144,32 +154,35 @@ std::unique_ptr<Service> Service::none() {
 Result<void> Service::try_join(const ServiceDescription& description) {
   auto services = make_domain_directory(node_->options(), "services");
   if (!services) return services.failure();
-  services_ = std::move(*services);
-  key_ = key_of(format("{}:{}", to_string(description.pattern), name_));
-  auto directory = open_directory(services_, key_, owner_below(node_->options()),
+  auto directory = open_directory(*services, key_, owner_below(node_->options()),
                                   directory_mode(node_->options().access));
   if (!directory) return directory.failure();
   directory_ = std::move(*directory);
 
-  auto entered = enter(description);
+  auto entered = enter();
+  if (entered) entered = check(description);
   if (!entered && entered.error() == Errc::not_found) entered = create_file(description);
   return entered ? open_board() : entered;
 }
 
 /// Enters the service that is there. Errc::not_found: there is none.
-Result<void> Service::enter(const ServiceDescription& description) {
+Result<void> Service::enter() {
   auto file = open_service_file(directory_);
   if (!file) return file.failure();
   const bool writable = (::fcntl(file->file().fd(), F_GETFL) & O_ACCMODE) == O_RDWR;
   if (writable && !is_locked(file->file())) {
-    const auto removed = remove_service(*file, services_, key_, directory_);
+    const auto removed = remove_service(*file, key_, directory_);
     return removed ? busy() : removed.failure();
   }
   auto locked = try_lock(file->file(), LockKind::shared);
   if (!locked) return locked.failure();
   if (!*locked || !leads_to(directory_, kServiceFile, file->file())) return busy();
   file_ = std::move(*file);
+  return {};
+}
 
+/// Whether it is the service of `description`.
+Result<void> Service::check(const ServiceDescription& description) const {
   const auto found = describe(file_);
   if (!found) return found.failure();
   if (found->name != name_ || found->pattern != description.pattern) {
@@ -233,7 +246,11 @@ Result<void> Service::open_board() {
     board = std::move(*made);
   }
   if (!board) return board.failure();
+  const auto status = status_of(board->file(), board->path());
+  if (!status) return status.failure();
+  board_status_ = *status;
   board_ = std::move(*board);
+  board_.close_descriptor();
   board_words_ = board_.region().at<Board>(0);
   return {};
 }
@@ -243,30 +260,50 @@ Service::Place Service::place() const noexcept {
   const bool is_absolute = directory_.path.starts_with('/');
   struct stat now {};
   struct stat mine {};
-  const int looked = is_absolute
-                         ? ::stat(directory_.path.c_str(), &now)
-                         : ::fstatat(services_.fd(), key_.c_str(), &now, AT_SYMLINK_NOFOLLOW);
+  const int looked =
+      is_absolute ? ::stat(directory_.path.c_str(), &now)
+                  : ::fstatat(directory_.fd(), entry_of(key_).c_str(), &now, AT_SYMLINK_NOFOLLOW);
   if (looked != 0) return Place::gone;
   if (::fstat(directory_.fd(), &mine) != 0) return Place::same;  // not known
   if (now.st_ino != mine.st_ino || now.st_dev != mine.st_dev) return Place::other;
   const bool is_same = leads_to(directory_, kServiceFile, file_.file()) &&
-                       leads_to(directory_, kBoardFile, board_.file());
+                       leads_to(directory_, kBoardFile, board_status_);
   return is_same ? Place::same : Place::other;
-}
-
-Result<bool> Service::take_seat(const PortKind& kind, Seat seat) {
-  return try_lock_mark(board_.file(), mark_of(kind, seat));
-}
-
-void Service::give_seat_back(const PortKind& kind, Seat seat) noexcept {
-  unlock_mark(board_.file(), mark_of(kind, seat));
 }
 
 Service::~Service() {
   if (!file_.is_open() || node_->is_forked()) return;
+  node_->memberships().forget(key_);
   // Given up first: of several who leave at once, the last to give it up finds itself alone.
   unlock(file_.file());
-  (void)remove_service(file_, services_, key_, directory_);
+  (void)remove_service(file_, key_, directory_);
+}
+
+std::shared_ptr<Service> Memberships::find(const std::string& key) {
+  std::shared_ptr<Service> found;  // may be the last one: to be destroyed without the mutex
+  {
+    const std::lock_guard lock(mutex_);
+    const auto place = by_key_.find(key);
+    if (place != by_key_.end()) found = place->second.lock();
+  }
+  return found != nullptr && found->place() == Service::Place::same ? found : nullptr;
+}
+
+std::shared_ptr<Service> Memberships::enter(const std::string& key,
+                                            const std::shared_ptr<Service>& joined) {
+  std::shared_ptr<Service> first;  // as in `find`
+  const std::lock_guard lock(mutex_);
+  std::weak_ptr<Service>& entry = by_key_[key];
+  first = entry.lock();
+  if (first != nullptr && first->place() == Service::Place::same) return first;
+  entry = joined;
+  return joined;
+}
+
+void Memberships::forget(const std::string& key) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto place = by_key_.find(key);
+  if (place != by_key_.end() && place->second.expired()) by_key_.erase(place);
 }
 
 }  // namespace sluice

@@ -57,7 +57,7 @@ class PeersTest : public ::testing::Test {
 
   TemporaryRoot root;
   std::shared_ptr<const NodeState> node;
-  std::unique_ptr<Service> service;
+  std::shared_ptr<Service> service;
   Peers<Publisher> peers;
   std::function<Result<void>(Publisher&)> on_connect;
   std::vector<Seat> departed;

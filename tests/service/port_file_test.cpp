@@ -37,7 +37,7 @@ class PortFileTest : public ::testing::Test {
 
   TemporaryRoot root;
   std::shared_ptr<const NodeState> node;
-  std::unique_ptr<Service> service;
+  std::shared_ptr<Service> service;
 };
 
 TEST_F(PortFileTest, NobodySeesAFileThatHasNotJoined) {
@@ -117,13 +117,28 @@ TEST_F(PortFileTest, TheOwnerHoldsTheLockUntilItHasLeft) {
 TEST_F(PortFileTest, ItIsNoticedThatAnotherFileHasTheName) {
   PortFile file;
   join(file);
-  ASSERT_EQ(::unlinkat(service->directory().fd(), "publisher.0", 0), 0);
+  const int directory = service->directory().fd();
+  ASSERT_EQ(::unlinkat(directory, "publisher.0", 0), 0);
   EXPECT_FALSE(file.has_its_name());
   PortFile other;
   join(other);
-  EXPECT_EQ(other.seat(), 0U);
+  ASSERT_EQ(::linkat(directory, other.name().c_str(), directory, "publisher.0", 0), 0);
   EXPECT_FALSE(file.has_its_name());
   EXPECT_TRUE(other.has_its_name());
+  ASSERT_EQ(::unlinkat(directory, "publisher.0", 0), 0);
+}
+
+TEST_F(PortFileTest, ASeatIsKeptByWhoeverIsOnItThoughItsNameIsGone) {
+  PortFile file;
+  join(file);
+  ASSERT_EQ(::unlinkat(service->directory().fd(), "publisher.0", 0), 0);
+  PortFile other;
+  join(other);
+  EXPECT_EQ(other.seat(), 1U);
+  file.leave();
+  PortFile next;
+  join(next);
+  EXPECT_EQ(next.seat(), 0U);
 }
 
 TEST_F(PortFileTest, AllSeatsTakenIsAnErrorThatSaysHowManyThereAre) {

@@ -91,7 +91,7 @@ class Port {
 
  protected:
   /// `handles`: how many may be held at once. In `Service::none()` it is never open.
-  Port(const PortKind& kind, std::unique_ptr<Service> service, std::uint32_t handles = 0);
+  Port(const PortKind& kind, std::shared_ptr<Service> service, std::uint32_t handles = 0);
   virtual ~Port() = default;
   /// On the port's thread, in a forked child too.
   virtual void before_close() noexcept {}
@@ -205,7 +205,7 @@ class Port {
 
   const PortKind& kind_;
   std::uint32_t fork_generation_;
-  std::unique_ptr<Service> service_;
+  std::shared_ptr<Service> service_;
   Failure failure_;
   std::atomic<bool> interrupted_{false};
   std::string loss_;  // why new ports do not find this one

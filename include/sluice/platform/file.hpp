@@ -105,6 +105,9 @@ template <typename Step>
 [[nodiscard]] Result<FileStatus> status_of(const File& file, const std::string& path);
 /// Whether `name` still leads to the open file.
 [[nodiscard]] bool leads_to(const Directory& directory, const std::string& name, const File& file);
+/// The same for a file that is not open any more, but mapped still.
+[[nodiscard]] bool leads_to(const Directory& directory, const std::string& name,
+                            const FileStatus& file);
 
 /// Makes the file `to_bytes` long and reserves memory for everything from `from_bytes` on.
 /// Errc::no_memory names what was needed and what the file system has.

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <sluice/platform/file.hpp>
+#include <string>
 
 namespace sluice {
 
@@ -25,5 +27,22 @@ void unlock(File& file) noexcept;
 /// writing. It is no lock of the file. False: somebody else holds it. Errors: as `try_lock`.
 [[nodiscard]] Result<bool> try_lock_mark(File& file, std::uint64_t mark);
 void unlock_mark(File& file, std::uint64_t mark) noexcept;
+
+/// Keeps the locks that are taken through a file, before and afterwards, when its descriptor is
+/// closed: what is mapped stays open. It takes a page of address space in place of a descriptor.
+/// They end with it, or with the process. Move-only; no forked child has it.
+class LockHolder {
+ public:
+  LockHolder() = default;
+  /// `path` is for the message. Errors: no_address_space.
+  [[nodiscard]] static Result<LockHolder> create(const File& file, const std::string& path);
+
+ private:
+  struct Unmap {
+    std::uint32_t fork_generation;
+    void operator()(void* page) const noexcept;
+  };
+  std::unique_ptr<void, Unmap> page_;
+};
 
 }  // namespace sluice

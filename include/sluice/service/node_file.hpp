@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <sluice/memory/shared_file.hpp>
 #include <sluice/platform/process.hpp>
 #include <sluice/platform/root.hpp>
@@ -26,6 +28,26 @@ struct NodeFile {
 };
 static_assert(sizeof(NodeFile) == NodeFile::kTextOffset);
 
+class Service;
+
+/// The services that ports of a node are in: one membership for all of them. Thread safety: any
+/// thread; not in a forked child.
+class Memberships {
+ public:
+  /// The service with the directory `key`, where new ports meet there still; else null.
+  [[nodiscard]] std::shared_ptr<Service> find(const std::string& key);
+  /// Enters the one that was just joined, unless another thread was first: then that one's is
+  /// returned.
+  [[nodiscard]] std::shared_ptr<Service> enter(const std::string& key,
+                                               const std::shared_ptr<Service>& joined);
+  /// After the last port has left.
+  void forget(const std::string& key) noexcept;
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<Service>> by_key_;
+};
+
 class NodeState {
  public:
   /// Errors as `Node::Node`.
@@ -38,6 +60,7 @@ class NodeState {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   [[nodiscard]] const RootOptions& options() const noexcept { return options_; }
+  [[nodiscard]] Memberships& memberships() const noexcept { return memberships_; }
   /// Whether this is a forked child of the process that made the node.
   [[nodiscard]] bool is_forked() const noexcept { return fork_generation_ != fork_generation(); }
 
@@ -53,6 +76,7 @@ class NodeState {
   std::uint32_t fork_generation_ = fork_generation();
   Directory nodes_;
   SharedFile file_;
+  mutable Memberships memberships_;
 };
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <sluice/core/index.hpp>
 #include <sluice/memory/shared_file.hpp>
+#include <sluice/platform/lock.hpp>
 #include <sluice/service/port_kind.hpp>
 #include <sluice/service/service.hpp>
 #include <string>
@@ -30,8 +31,8 @@ class PortFile {
                                     std::uint64_t bytes, std::uint64_t reserved_bytes);
   /// Takes the first free seat, under whose name the file can be seen from here on, and announces
   /// that. A seat is free when nobody has its name and nobody who lives holds its mark on the
-  /// board: the owner of a file whose name somebody removed keeps its seat. Errors: too_many_ports,
-  /// no_memory, no_permission, system.
+  /// board, a lock: the owner of a file whose name somebody removed keeps its seat. Errors:
+  /// too_many_ports, no_memory, no_address_space, no_permission, system.
   [[nodiscard]] Result<void> join();
   [[nodiscard]] bool has_joined() const noexcept { return !name_.empty(); }
 
@@ -63,9 +64,12 @@ class PortFile {
   }
 
  private:
+  Result<Seat> take_seat(File& board);
+
   Service* service_ = nullptr;
   const PortKind* kind_ = nullptr;
   SharedFile file_;
+  LockHolder mark_;   // on the board, of the seat
   std::string name_;  // empty: not joined, or left
   Seat seat_;
   std::uint64_t incarnation_ = 0;

@@ -50,18 +50,19 @@ struct ServiceDescription {
 /// What the `service` file in `file` says. Errors: corrupted, version_mismatch.
 [[nodiscard]] Result<ServiceDescription> describe(const SharedFile& file);
 
-/// One participant's membership. Thread safety: one thread at a time.
+/// A node's membership, which its ports share. Thread safety: any thread.
 class Service {
  public:
-  /// Joins the service of `description`, creating it where nobody is in it. Others may create and
-  /// leave it at the same moment; gives up after 10 s of that.
+  /// Joins the service of `description`, creating it where nobody is in it; where a port of the
+  /// node is in it already, and new ports meet there still, that one's membership is returned.
+  /// Others may create and leave it at the same moment; gives up after 10 s of that.
   /// Errors: invalid_name, type_mismatch (names the first field that differs), corrupted,
   /// version_mismatch, no_permission, no_memory, forked, closed (`node` is null), timed_out,
   /// system.
-  [[nodiscard]] static Result<std::unique_ptr<Service>> join(
+  [[nodiscard]] static Result<std::shared_ptr<Service>> join(
       const std::shared_ptr<const NodeState>& node, const ServiceDescription& description);
   /// One that nobody is in, for a port that was never open: it has neither a directory nor a board.
-  [[nodiscard]] static std::unique_ptr<Service> none();
+  [[nodiscard]] static std::shared_ptr<Service> none();
   [[nodiscard]] bool was_joined() const noexcept { return node_ != nullptr; }
   /// Leaves, and removes the directory if nobody else is in it.
   ~Service();
@@ -79,11 +80,6 @@ class Service {
   enum class Place : std::uint8_t { same, gone, other };
   [[nodiscard]] Place place() const noexcept;
 
-  /// Marks the seat as taken until `give_seat_back`, or until this process has ended: a lock on the
-  /// board. False: somebody who lives has it. Errors: as `try_lock`.
-  [[nodiscard]] Result<bool> take_seat(const PortKind& kind, Seat seat);
-  void give_seat_back(const PortKind& kind, Seat seat) noexcept;
-
   /// Permissions of a port's file.
   [[nodiscard]] mode_t port_mode() const noexcept { return file_mode(node_->options().access); }
   /// Permissions of what others than its owner write: a mailbox, a queue, a wake pipe.
@@ -92,21 +88,24 @@ class Service {
   }
 
  private:
-  Service(std::shared_ptr<const NodeState> node, const std::string& name)
-      : node_(std::move(node)), name_(name) {}
+  Service(std::shared_ptr<const NodeState> node, const std::string& name, const std::string& key)
+      : node_(std::move(node)), name_(name), key_(key) {}
 
+  [[nodiscard]] static Result<std::shared_ptr<Service>> join_once(
+      const std::shared_ptr<const NodeState>& node, const ServiceDescription& description);
   Result<void> try_join(const ServiceDescription& description);
   Result<void> create_file(const ServiceDescription& description);
-  Result<void> enter(const ServiceDescription& description);
+  Result<void> enter();
+  [[nodiscard]] Result<void> check(const ServiceDescription& description) const;
   Result<void> open_board();
 
   std::shared_ptr<const NodeState> node_;
   std::string name_;
-  Directory services_;
-  std::string key_;
+  std::string key_;  // of its directory
   Directory directory_;
-  SharedFile file_;  // locked
-  SharedFile board_;
+  SharedFile file_;   // locked
+  SharedFile board_;  // its descriptor is closed
+  FileStatus board_status_;
   Board* board_words_ = nullptr;
 };
 
@@ -115,7 +114,7 @@ class Service {
 
 /// Removes the service with the open file `service` if nobody else is in it. Returns the number of
 /// files removed. Errors: as `try_lock`.
-Result<std::uint32_t> remove_service(SharedFile& service, const Directory& services,
-                                     const std::string& key, const Directory& directory);
+Result<std::uint32_t> remove_service(SharedFile& service, const std::string& key,
+                                     const Directory& directory);
 
 }  // namespace sluice

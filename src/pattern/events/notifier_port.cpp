@@ -46,7 +46,7 @@ std::optional<std::uint8_t> event_of_death(const SharedFile& dead) noexcept {
   return static_cast<std::uint8_t>(word - 1);
 }
 
-NotifierPort::NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options)
+NotifierPort::NotifierPort(std::shared_ptr<Service> service, const NotifierOptions& options)
     : Port(kNotifierKind, std::move(service)),
       options_(options),
       peers_(this->service(), {kListenerKind, sizeof(ListenerFile), Region::Access::read_write}) {}

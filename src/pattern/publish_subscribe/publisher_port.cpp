@@ -30,7 +30,7 @@ constexpr std::uint64_t whole_lines(std::uint64_t bytes) noexcept {
 
 }  // namespace
 
-PublisherPort::PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+PublisherPort::PublisherPort(std::shared_ptr<Service> service, const PayloadLayout& payload,
                              const PublisherOptions& options, const WriterRole& role)
     : Port(kPublisherKind, std::move(service), options.max_loans),
       payload_(payload),

@@ -27,7 +27,7 @@ Result<void> check(const Peer& publisher, const PublisherShape& shape) {
 
 const PortKind kSubscriberKind{"subscriber", FileKind::subscriber};
 
-SubscriberPort::SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+SubscriberPort::SubscriberPort(std::shared_ptr<Service> service, const PayloadLayout& payload,
                                const SubscriberOptions& options, bool keeps_current)
     : ReceivingPort(kSubscriberKind, std::move(service), options.max_borrowed),
       payload_(payload),

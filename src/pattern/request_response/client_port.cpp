@@ -14,7 +14,7 @@ constexpr std::uint64_t kReservedServers = 2ULL * kMaxSeats;
 
 const PortKind kClientKind{.name = "client", .file = FileKind::client, .receivers = &kServerKind};
 
-ClientPort::ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+ClientPort::ClientPort(std::shared_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ClientOptions& options)
     : Port(kClientKind, std::move(service),
            kSlotsPerPending * options.max_pending + options.max_borrowed),

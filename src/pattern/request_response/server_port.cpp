@@ -30,7 +30,7 @@ std::uint64_t reserved_bytes(std::uint64_t heap_offset, const PayloadLayout& res
 
 const PortKind kServerKind{"server", FileKind::server};
 
-ServerPort::ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+ServerPort::ServerPort(std::shared_ptr<Service> service, const PayloadLayout& request,
                        const PayloadLayout& response, const ServerOptions& options)
     : ReceivingPort(kServerKind, std::move(service), options.max_requests + options.max_loans),
       options_(options),

@@ -48,7 +48,7 @@ Result<WorkQueue> open_queue(const Service& service, const ProducerOptions& opti
 
 }  // namespace
 
-ProducerPort::ProducerPort(std::unique_ptr<Service> service, WorkQueue queue,
+ProducerPort::ProducerPort(std::shared_ptr<Service> service, WorkQueue queue,
                            const ProducerOptions& options)
     : Port(kProducerKind, std::move(service), options.max_loans),
       queue_(std::move(queue)),

@@ -19,7 +19,7 @@ bool is_hopeless(Errc failure) noexcept {
 
 }  // namespace
 
-WorkerPort::WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+WorkerPort::WorkerPort(std::shared_ptr<Service> service, const PayloadLayout& payload,
                        const WorkerOptions& options)
     : ReceivingPort(kWorkerKind, std::move(service), options.max_jobs),
       payload_(payload),

@@ -21,7 +21,7 @@ class ListenerPort final : public ReceivingPort {
   /// Errors: see `Listener::Listener`.
   [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
   /// For `create`, both.
-  explicit ListenerPort(std::unique_ptr<Service> service)
+  explicit ListenerPort(std::shared_ptr<Service> service)
       : ReceivingPort(kListenerKind, std::move(service)) {}
   Result<void> open();
 

@@ -22,7 +22,7 @@ class NotifierPort final : public Port {
   [[nodiscard]] static Result<NotifierPort*> create(const Node& node, std::string_view service,
                                                     const NotifierOptions& options);
   /// For `create`, both.
-  NotifierPort(std::unique_ptr<Service> service, const NotifierOptions& options);
+  NotifierPort(std::shared_ptr<Service> service, const NotifierOptions& options);
   Result<void> open();
 
   /// Returns the number of listeners reached. Wait-free; system calls only if ports came or went,

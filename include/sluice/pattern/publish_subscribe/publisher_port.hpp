@@ -31,7 +31,7 @@ class PublisherPort final : public Port {
                                                      const PublisherOptions& options,
                                                      const WriterRole& role = {});
   /// For `create`, both.
-  PublisherPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+  PublisherPort(std::shared_ptr<Service> service, const PayloadLayout& payload,
                 const PublisherOptions& options, const WriterRole& role);
   Result<void> open();
 

@@ -32,7 +32,7 @@ class SubscriberPort final : public ReceivingPort {
                                                       const SubscriberOptions& options,
                                                       bool keeps_current = false);
   /// For `create`, both.
-  SubscriberPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+  SubscriberPort(std::shared_ptr<Service> service, const PayloadLayout& payload,
                  const SubscriberOptions& options, bool keeps_current);
   Result<void> open();
 

@@ -42,7 +42,7 @@ class ClientPort final : public Port {
                                                   const PayloadLayout& response,
                                                   const ClientOptions& options);
   /// For `create`, both.
-  ClientPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+  ClientPort(std::shared_ptr<Service> service, const PayloadLayout& request,
              const PayloadLayout& response, const ClientOptions& options);
   Result<void> open();
 

@@ -35,7 +35,7 @@ class ServerPort final : public ReceivingPort {
                                                   const PayloadLayout& response,
                                                   const ServerOptions& options);
   /// For `create`, both.
-  ServerPort(std::unique_ptr<Service> service, const PayloadLayout& request,
+  ServerPort(std::shared_ptr<Service> service, const PayloadLayout& request,
              const PayloadLayout& response, const ServerOptions& options);
   Result<void> open();
 

@@ -30,7 +30,7 @@ class ProducerPort final : public Port {
                                                     const PayloadLayout& payload,
                                                     const ProducerOptions& options);
   /// For `create`, both.
-  ProducerPort(std::unique_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
+  ProducerPort(std::shared_ptr<Service> service, WorkQueue queue, const ProducerOptions& options);
   Result<void> open(const PayloadLayout& payload);
 
   /// System calls only when there were never so many slots in use.

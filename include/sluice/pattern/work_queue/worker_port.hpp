@@ -43,7 +43,7 @@ class WorkerPort final : public ReceivingPort {
                                                   const PayloadLayout& payload,
                                                   const WorkerOptions& options);
   /// For `create`, both.
-  WorkerPort(std::unique_ptr<Service> service, const PayloadLayout& payload,
+  WorkerPort(std::shared_ptr<Service> service, const PayloadLayout& payload,
              const WorkerOptions& options);
   Result<void> open();
 
