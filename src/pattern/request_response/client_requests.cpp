@@ -52,9 +52,10 @@ bool ClientPort::has_room(ServerPeer& server, std::uint32_t more) noexcept {
   if (server.theirs == nullptr) return false;
   for (std::uint32_t slot = 0; slot < pool_.size(); ++slot) {
     const DeliveredRequest& delivery = server.deliveries[slot];
-    // relaxed: nothing is read for it, and the slot is not used again for it.
+    // acquire: pairs with the release in `end_request`, before which the request was taken: the
+    // queue has room for the next one.
     if (delivery.is_counted &&
-        server.words(server.shape.done_offset(slot))->load(std::memory_order_relaxed) ==
+        server.words(server.shape.done_offset(slot))->load(std::memory_order_acquire) ==
             delivery.sent.number) {
       server.discount(slot);
     }

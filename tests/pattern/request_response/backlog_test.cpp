@@ -239,6 +239,82 @@ TEST_F(Backlog, ResponsesOfAPassedOverServerStillArrive) {
   EXPECT_EQ(responses.size(), 2U);
 }
 
+/// A server without room, and a healthy one that a request goes to, and that is killed then.
+struct BacklogAndDeath : Backlog {
+  enum Order : std::uint64_t { answer, take };
+
+  BacklogAndDeath() {
+    healthy.reset();
+    client.reset();
+    mortal.emplace([](const ChildProcess::Line& line) {
+      const Node own("mortal");
+      Answering server(own, "add");
+      Request<int, int> taken;
+      line.say();
+      for (std::uint64_t order = 0; line.hear(&order); line.say()) {
+        if (order == answer) answer_all(server);
+        if (order == take) taken = server.receive();
+      }
+      return 0;
+    });
+    EXPECT_TRUE(mortal->hear());
+    client.emplace(node, "add", kClient);
+    EXPECT_TRUE(client->wait_for_servers(2, 10s));
+    for (std::uint32_t i = 0; i < kPending; ++i) EXPECT_TRUE(client->send(0));
+    EXPECT_EQ(take_all(*full), kPending);
+    EXPECT_TRUE(tell(answer));
+  }
+  bool tell(Order order) {
+    mortal->say(order);
+    return mortal->hear();
+  }
+  /// The server without room ends what it has, and then answers one request.
+  void go_on(Pending<int>& pending) {
+    hung.clear();
+    EXPECT_FALSE(pending.receive());
+    EXPECT_EQ(answer_all(*full), 1U);
+    const auto response = pending.wait(10s);
+    ASSERT_TRUE(response) << client->last_failure().message;
+    EXPECT_EQ(*response, 8);
+    EXPECT_FALSE(pending.receive());
+    EXPECT_TRUE(pending.finished());
+  }
+
+  std::optional<Answering> full{std::in_place, node, "add", ServerOptions{.max_requests = 256}};
+  std::optional<ChildProcess> mortal;
+};
+
+TEST_F(BacklogAndDeath, ARequestThatTheDeadOneHadNotTakenWaitsForRoom) {
+  auto pending = client->send(7);
+  EXPECT_TRUE(pending.delivered());
+  mortal->kill();
+  EXPECT_EQ(pending.wait(300ms).error(), Errc::timed_out) << client->last_failure().message;
+  EXPECT_FALSE(pending.delivered());
+  EXPECT_EQ(pending.error(), Errc::ok);
+  EXPECT_FALSE(full->receive());
+  go_on(pending);
+}
+
+TEST_F(BacklogAndDeath, ARequestThatTheDeadOneHadTakenHasDiedWithIt) {
+  auto pending = client->send(7);
+  ASSERT_TRUE(tell(take));
+  mortal->kill();
+  EXPECT_EQ(pending.wait(10s).error(), Errc::peer_died) << client->last_failure().message;
+  EXPECT_EQ(pending.error(), Errc::peer_died);
+}
+
+TEST_F(BacklogAndDeath, ARequestOutlivesBothAndGoesToTheNextServer) {
+  auto pending = client->send(7);
+  mortal->kill();
+  EXPECT_EQ(pending.wait(300ms).error(), Errc::timed_out) << client->last_failure().message;
+  hung.clear();
+  full.reset();
+  EXPECT_EQ(pending.wait(300ms).error(), Errc::timed_out) << client->last_failure().message;
+  EXPECT_FALSE(pending.delivered());
+  full.emplace(node, "add");
+  go_on(pending);
+}
+
 TEST_F(Backlog, OfAStoppedProcessStopsNobody) {
   healthy.reset();
   client.reset();
