@@ -41,6 +41,16 @@ struct WithEmptyBases : Empty, Marker {
   std::int64_t b;
 };
 
+struct WithItsBase : Empty, Marker {
+  Empty a;
+  int b;
+};
+struct Alone : Empty {};
+struct WithBaseOfItsBase : Alone {
+  Empty a;
+  Marker b;
+};
+
 struct WithDefaults {
   int a = 7;
   alignas(32) double b = 1.5;
@@ -235,6 +245,16 @@ TEST(Payload, MayStartWithArraysInSpiteOfBraceElision) {
   EXPECT_EQ(member<StartsWithArrays>(2).offset, offsetof(StartsWithArrays, c));
 }
 
+TEST(Payload, MayHaveMembersOfTheTypeOfABaseClass) {
+  EXPECT_EQ(members<WithItsBase>(), 2U);
+  EXPECT_EQ(member<WithItsBase>(0).name, "a");
+  EXPECT_EQ(member<WithItsBase>(1).name, "b");
+  EXPECT_EQ(member<WithItsBase>(1).offset, 4U);
+  EXPECT_EQ(members<WithBaseOfItsBase>(), 2U);
+  EXPECT_EQ(member<WithBaseOfItsBase>(1).name, "b");
+  EXPECT_EQ(members<Alone>(), 0U);
+}
+
 TEST(Payload, MayHaveEmptyBaseClasses) {
   EXPECT_EQ(members<WithEmptyBases>(), 2U);
   EXPECT_EQ(member<WithEmptyBases>(1).name, "b");
@@ -340,6 +360,11 @@ TEST(Payload, IsSearchedToTheInnermostMember) {
   };
   EXPECT_EQ(payload_fault<Outer>, TypeFault::member);
   EXPECT_EQ(payload_fault<WithBase>, TypeFault::member);
+  struct WithItsBaseAndAPointer : Empty {
+    Empty first;
+    const int* second;
+  };
+  EXPECT_EQ(payload_fault<WithItsBaseAndAPointer>, TypeFault::member);
   EXPECT_EQ(payload_fault<BesideUnnamedUnion>, TypeFault::member);
 }
 

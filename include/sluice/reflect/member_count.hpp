@@ -172,9 +172,26 @@ consteval Count count_by_conversion() {
   }
 }
 
+template <typename U, typename T>
+struct AnyBetween {
+  template <typename V>
+  requires(std::is_base_of_v<U, V>&& std::is_base_of_v<V, T> && !std::is_same_v<V, T>) operator V()
+      const noexcept;  // NOLINT
+};
+
+/// Initialises no base class at `I`, but a member of the type of one: an initialiser before it is
+/// of that type, or of one that is derived from it.
+template <typename T, std::size_t I>
+struct AnyBaseAsMember {
+  template <typename U>
+  requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T> && std::is_convertible_v<T*, U*> &&
+           initialises_below<T, AnyBetween<U, T>, I>())
+  operator U() const noexcept;  // NOLINT
+};
+
 template <typename T, std::size_t I = 0>
 consteval std::size_t count_bases() {
-  if constexpr (initialises<T, I, AnyBase<T>>()) {
+  if constexpr (initialises<T, I, AnyBase<T>>() && !initialises<T, I, AnyBaseAsMember<T, I>>()) {
     return count_bases<T, I + 1>();
   } else {
     return I;
