@@ -163,6 +163,7 @@ TEST(Refusal, NamesThatAreEmptyTooLongOrOdd) {
 TEST(Refusal, AFileOfAnotherLayoutVersion) {
   TemporaryRoot root;
   Node node("test");
+  Node other("other");  // which has not joined the service yet
   Publisher<int> publisher(node, "numbers");
   for (const char* name : {"/service", "/board", "/publisher.0"}) {
     const std::string path = path_of(root, name);
@@ -171,7 +172,7 @@ TEST(Refusal, AFileOfAnotherLayoutVersion) {
       file.seekp(offsetof(FileHeader, layout_version)).put(static_cast<char>(version));
     };
     write_version(FileHeader::kLayoutVersion + 1);
-    const auto refused = Subscriber<int>::create(node, "numbers");
+    const auto refused = Subscriber<int>::create(other, "numbers");
     write_version(FileHeader::kLayoutVersion);
     ASSERT_FALSE(refused) << name;
     EXPECT_TRUE(
