@@ -138,6 +138,11 @@ std::uint32_t ClientPort::held() const noexcept {
 Errc ClientPort::fail_too_many_requests() noexcept {
   const auto used = static_cast<std::uint32_t>(busy_.count());
   const std::uint32_t held = this->held();
+  // The same again is in the same words: nothing is allocated while a caller tries in a loop.
+  const std::pair counts(used, held);
+  const bool is_same = last_failure().code == Errc::too_many_loans && refused_with_ == counts;
+  if (is_same) return Errc::too_many_loans;
+  refused_with_ = counts;
   return fail(Errc::too_many_loans,
               format("all {} requests are in use, {} of them loaned or pending "
                      "and {} dropped but still with a server; drop some, or raise "

@@ -249,8 +249,11 @@ void ClientPort::collect_all() noexcept {
 bool ClientPort::collect() noexcept {
   collect_all();
   if (pool_.has_free() || use_surplus(false)) return true;
-  look();  // who has it may be dead
-  collect_all();
+  if (peers_.has_news() || next_look_.left().count() == 0) {  // who has it may be dead
+    look();
+    next_look_ = Deadline(kLongestSleep / 2);
+    collect_all();
+  }
   return pool_.has_free() || use_surplus(true);
 }
 

@@ -123,11 +123,12 @@ TEST(HotPath, RefusalsThatRepeatAllocateNothing) {
   ASSERT_TRUE(sample && loan);
   const auto expect_refused = [&] {
     EXPECT_EQ(publisher.loan().error(), Errc::too_many_loans);
+    EXPECT_EQ(publisher.publish(Numbers{1, 1}).error(), Errc::too_many_loans);
     EXPECT_EQ(subscriber.receive().error(), Errc::too_many_borrowed);
   };
   expect_refused();
   const std::uint64_t before = allocations;
-  for (int i = 0; i < 100; ++i) expect_refused();
+  for (int i = 0; i < 1000; ++i) expect_refused();
   expect_no_allocation_since(before);
   EXPECT_NE(publisher.last_failure().message.find("max_loans"), std::string::npos);
 }
@@ -144,6 +145,7 @@ TEST(HotPath, NoRoomAllocatesNothingBetweenTwoLooks) {
   for (int i = 0; i < 1000; ++i) {
     const std::uint64_t before = allocations;
     EXPECT_EQ(publisher.loan().error(), Errc::would_block);
+    EXPECT_EQ(publisher.publish(Numbers{0, 0}).error(), Errc::would_block);
     that_allocated += allocations != before ? 1 : 0;
   }
   EXPECT_LT(that_allocated, 100);

@@ -199,5 +199,40 @@ TEST(HotPath, SlicesOfRequestsAndResponsesAllocateNothingOnceTheirMemoryIsThere)
   expect_no_allocation_since(before);
 }
 
+TEST(HotPath, RefusedRequestsAndResponsesAllocateNothing) {
+  TemporaryRoot root;
+  Node node("test");
+  Server<Numbers, Numbers> server(node, "numbers", {.max_loans = 1, .depth = 1});
+  Client<Numbers, Numbers> client(node, "numbers", {.max_pending = 1});
+  (void)server.clients();
+  (void)client.servers();
+  auto pending = client.send(Numbers{0, 0});
+  auto request = server.receive();
+  ASSERT_TRUE(pending && request);
+  const auto expect_refused = [&](Errc of_response) {
+    EXPECT_EQ(client.send(Numbers{1, 1}).error(), Errc::too_many_loans);
+    EXPECT_EQ(request.respond(Numbers{1, 1}).error(), of_response);
+  };
+  const auto expect_no_allocation = [&](Errc of_response) {
+    // What is said once is said in the same words again.
+    expect_refused(of_response);
+    // Where a request is refused, the client looks at its servers, at most every 100 ms.
+    int that_allocated = 0;
+    for (int i = 0; i < 1000; ++i) {
+      const std::uint64_t before = allocations;
+      expect_refused(of_response);
+      that_allocated += allocations != before ? 1 : 0;
+    }
+    EXPECT_LT(that_allocated, 100);
+    EXPECT_FALSE(server.last_failure().message.empty());
+  };
+  {
+    const auto loan = request.loan();
+    expect_no_allocation(Errc::too_many_loans);
+  }
+  ASSERT_TRUE(request.respond(Numbers{1, 1}));
+  expect_no_allocation(Errc::would_block);
+}
+
 }  // namespace
 }  // namespace sluice

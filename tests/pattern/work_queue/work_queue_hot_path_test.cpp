@@ -130,5 +130,32 @@ TEST(HotPath, JobsAllocateNothing) {
   }
 }
 
+TEST(HotPath, RefusedJobsAllocateNothing) {
+  TemporaryRoot root;
+  Node node("test");
+  Producer<Numbers> producer(node, "jobs", {.depth = 2, .max_loans = 1});
+  const auto expect_refused = [&](Errc why) {
+    EXPECT_EQ(producer.push(Numbers{0, 0}).error(), why);
+  };
+  const auto expect_no_allocation = [&](Errc why) {
+    expect_refused(why);
+    int that_allocated = 0;  // in the looks that are due every 100 ms
+    for (int i = 0; i < 1000; ++i) {
+      const std::uint64_t before = allocations;
+      expect_refused(why);
+      that_allocated += allocations != before ? 1 : 0;
+    }
+    EXPECT_LT(that_allocated, 100);
+    EXPECT_FALSE(producer.last_failure().message.empty());
+  };
+  {
+    const auto loan = producer.loan();
+    ASSERT_TRUE(loan);
+    expect_no_allocation(Errc::too_many_loans);
+  }
+  while (producer.push(Numbers{0, 0})) continue;
+  expect_no_allocation(Errc::would_block);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -21,9 +21,26 @@
 namespace sluice {
 
 /// The sequence number of a copy that was published, or why it was not. May be ignored.
-class Published : public Result<std::uint64_t> {
+class Published {
  public:
-  using Result::Result;
+  explicit Published(std::uint64_t sequence) noexcept : sequence_(sequence) {}
+  explicit Published(Errc error) noexcept : error_(error) {}
+
+  [[nodiscard]] explicit operator bool() const noexcept { return error_ == Errc::ok; }
+
+  /// Why it was not, `Errc::ok` where it was. `last_failure()` of the port has the words.
+  [[nodiscard]] Errc error() const noexcept { return error_; }
+  /// Precondition: it was published.
+  [[nodiscard]] std::uint64_t operator*() const noexcept { return sequence_; }
+  /// The number. Throws `Error` where there is none (aborts without exceptions).
+  [[nodiscard]] std::uint64_t value() const {
+    if (error_ != Errc::ok) raise({error_, "nothing was published, last_failure() says why"});
+    return sequence_;
+  }
+
+ private:
+  std::uint64_t sequence_ = 0;
+  Errc error_ = Errc::ok;
 };
 
 /// Publishes samples to every subscriber of a service: of `T`, any trivially copyable type without
@@ -86,17 +103,17 @@ class Publisher : public PortOwner<PublisherPort> {
   /// Publishes a copy of `value`, a plain payload. Errors: as for `loan`.
   Published publish(const T& value) noexcept requires(!is_slice<T> && !DynamicPayload<T>) {
     const Loaned loaned = port_->loan();
-    if (loaned.payload == nullptr) return port_->last_failure();
+    if (loaned.payload == nullptr) return Published(loaned.error);
     new (loaned.payload) T(value);
-    return port_->publish(loaned.cell);
+    return Published(port_->publish(loaned.cell));
   }
   /// The same for a slice.
   Published publish(std::span<const std::remove_extent_t<T>> elements) noexcept
       requires(is_slice<T>) {
     const Loaned loaned = port_->loan_slice(elements.size());
-    if (loaned.payload == nullptr) return port_->last_failure();
+    if (loaned.payload == nullptr) return Published(loaned.error);
     if (!elements.empty()) std::memcpy(loaned.payload, elements.data(), elements.size_bytes());
-    return port_->publish(loaned.cell);
+    return Published(port_->publish(loaned.cell));
   }
 
   /// Subscribers of the service now. What is published from here on reaches them, whatever becomes

@@ -218,7 +218,9 @@ class ClientPort final : public Port {
   std::vector<const ServerPeer*> claimed_by_;               // by claim
   std::vector<std::unique_ptr<PendingRequest>> waitables_;  // by slot
   std::uint32_t gone_ = 0;                                  // servers that are gone
+  std::pair<std::uint32_t, std::uint32_t> refused_with_;    // what the last too_many_loans says
   Failure pending_failure_;                                 // what a look or a take has found
+  Deadline next_look_{std::chrono::nanoseconds{0}};         // for requests of the dead
 };
 
 }  // namespace sluice

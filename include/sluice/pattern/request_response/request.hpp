@@ -15,9 +15,16 @@
 namespace sluice {
 
 /// Whether a copy was sent as a response, or why it was not. May be ignored.
-class Responded : public Result<void> {
+class Responded {
  public:
-  using Result::Result;
+  explicit Responded(Errc error) noexcept : error_(error) {}
+
+  [[nodiscard]] explicit operator bool() const noexcept { return error_ == Errc::ok; }
+  /// Why it was not, `Errc::ok` where it was. `Server::last_failure()` has the words.
+  [[nodiscard]] Errc error() const noexcept { return error_; }
+
+ private:
+  Errc error_;
 };
 
 /// What requests of every type have in common.
@@ -101,9 +108,9 @@ class [[nodiscard]] Request : public PayloadHandle<RequestBase, const Q> {
   /// `std::span` of them. Errors: as for `loan`.
   Responded respond(Original<R> value) noexcept {
     const Loaned loaned = loan_copy<R>(this->owner_, value, this->what_.cell);
-    if (loaned.payload == nullptr) return this->owner_->last_failure();
+    if (loaned.payload == nullptr) return Responded(loaned.error);
     this->owner_->respond(this->what_.cell, loaned.cell);
-    return {};
+    return Responded(Errc::ok);
   }
 };
 
