@@ -3,12 +3,13 @@
 #include <memory>
 #include <mutex>
 #include <sluice/core/log.hpp>
+#include <sluice/core/text.hpp>
 #include <utility>
 
 namespace sluice {
 namespace {
 
-std::atomic<bool> has_handler{false};
+std::atomic<bool> is_set{false};
 std::mutex mutex;
 std::shared_ptr<const LogHandler> current;
 
@@ -19,18 +20,22 @@ void set_log_handler(LogHandler handler) {
   const std::lock_guard lock(mutex);
   current.swap(made);
   // relaxed: the mutex orders what it stands for.
-  has_handler.store(current != nullptr, std::memory_order_relaxed);
+  is_set.store(current != nullptr, std::memory_order_relaxed);
+}
+
+bool has_log_handler() noexcept {
+  // relaxed: whoever misses a handler that is set at this moment comes before it.
+  return is_set.load(std::memory_order_relaxed);
 }
 
 void log_passed_over(const Failure& cause) noexcept {
-  // relaxed: whoever misses a handler that is set at this moment comes before it.
-  if (!has_handler.load(std::memory_order_relaxed)) return;
+  if (!has_log_handler()) return;
   std::shared_ptr<const LogHandler> handler;
   {
     const std::lock_guard lock(mutex);
     handler = current;
   }
-  if (handler != nullptr) (*handler)(cause);
+  if (handler != nullptr) (*handler)({cause.code, escaped(cause.message)});
 }
 
 }  // namespace sluice

@@ -52,10 +52,12 @@ void unlock(File& file) noexcept {
   ::fcntl(file.fd(), F_OFD_SETLK, &lock);
 }
 
-bool is_locked(const File& file) noexcept {
+std::optional<LockKind> lock_of_another(const File& file) noexcept {
   struct flock lock = whole_file(F_WRLCK);
   // Where the kernel does not answer, nobody may be taken for dead.
-  return ::fcntl(file.fd(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+  if (::fcntl(file.fd(), F_OFD_GETLK, &lock) != 0) return LockKind::shared;
+  if (lock.l_type == F_UNLCK) return std::nullopt;
+  return lock.l_type == F_WRLCK ? LockKind::exclusive : LockKind::shared;
 }
 
 Result<bool> try_lock_mark(File& file, std::uint64_t mark) {

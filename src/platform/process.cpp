@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -74,6 +76,23 @@ std::uint64_t random_number() noexcept {
     if (::getrandom(&number, sizeof number, 0) != sizeof number) number = improvised_number();
   }
   return number;
+}
+
+std::optional<UserNamespace> user_namespace() {
+  std::FILE* const map = std::fopen("/proc/self/uid_map", "re");
+  if (map == nullptr) return std::nullopt;
+  // Lines of ranges; without any, no user has a number outside.
+  UserNamespace found{.is_initial = false};
+  std::uint32_t inside = 0;
+  std::uint32_t outside = 0;
+  std::uint32_t count = 0;
+  while (std::fscanf(map, "%" SCNu32 " %" SCNu32 " %" SCNu32, &inside, &outside, &count) == 3) {
+    found.is_initial = count == UINT32_MAX;
+    const std::uint32_t distance = ::geteuid() - inside;
+    if (distance < count) found.outside = outside + distance;
+  }
+  std::fclose(map);
+  return found;
 }
 
 std::string executable_path() {

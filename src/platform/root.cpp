@@ -9,6 +9,8 @@
 #include <optional>
 #include <sluice/core/format.hpp>
 #include <sluice/core/hash.hpp>
+#include <sluice/core/text.hpp>
+#include <sluice/platform/process.hpp>
 #include <sluice/platform/root.hpp>
 
 namespace sluice {
@@ -22,10 +24,6 @@ constexpr const char* kParts[] = {"nodes", "services", "segments"};
 std::string from_environment(const char* variable, const char* otherwise) {
   const char* value = std::getenv(variable);
   return value != nullptr && *value != '\0' ? value : otherwise;
-}
-
-std::string user_part(const RootOptions& options) {
-  return options.access == Access::owner ? std::to_string(::geteuid()) : "shared";
 }
 
 bool is_shared(const RootOptions& options) { return options.access != Access::owner; }
@@ -52,14 +50,8 @@ std::optional<std::string> real_path(const std::string& path) {
 bool may_be_unknown(uid_t user) {
   constexpr uid_t kOverflow = 65534;
   if (user != kOverflow) return false;
-  unsigned inside = 0;
-  unsigned outside = 0;
-  unsigned count = 0;
-  std::FILE* const map = std::fopen("/proc/self/uid_map", "re");
-  if (map == nullptr) return true;
-  const bool is_read = std::fscanf(map, "%u %u %u", &inside, &outside, &count) == 3;
-  std::fclose(map);
-  return !is_read || count != UINT32_MAX;
+  const auto found = user_namespace();
+  return !found || !found->is_initial;
 }
 
 /// Whoever owns a directory above the root can put another one in the root's place.
@@ -102,10 +94,15 @@ Result<void> check_way_to(const std::string& given) {
   return real && parent_of(*real) != *parent ? check_above(root, parent_of(*real)) : Result<void>();
 }
 
+Failure too_long(std::string_view what, std::string_view name) {
+  return {Errc::invalid_name, format("a {} name is {} bytes long, at most {} are allowed", what,
+                                     name.size(), kMaxNameBytes)};
+}
+
 Result<Directory> walk(const RootOptions& options, const std::string& part, bool make) {
   const auto make_mode = [make](mode_t mode) { return make ? std::optional(mode) : std::nullopt; };
   auto at = open_directory_at_path(options.root, make_mode(01777));
-  for (const std::string& step : {user_part(options), options.domain, part}) {
+  for (const std::string& step : {place_of(options), options.domain, part}) {
     if (!at) return at;
     at = open_directory(*at, step, owner_below(options),
                         make_mode(is_shared(options) ? 01777 : 0700));
@@ -134,10 +131,7 @@ Result<void> check_name(std::string_view what, std::string_view name) {
     return Failure{Errc::invalid_name,
                    format("a {} name is empty; give it 1 to {} characters", what, kMaxNameBytes)};
   }
-  if (name.size() > kMaxNameBytes) {
-    return Failure{Errc::invalid_name, format("a {} name is {} bytes long, at most {} are allowed",
-                                              what, name.size(), kMaxNameBytes)};
-  }
+  if (name.size() > kMaxNameBytes) return too_long(what, name);
   for (std::size_t i = 0; i < name.size(); ++i) {
     if (name[i] > ' ' && name[i] <= '~') continue;
     return Failure{Errc::invalid_name,
@@ -146,6 +140,26 @@ Result<void> check_name(std::string_view what, std::string_view name) {
                           what, static_cast<unsigned char>(name[i]), i)};
   }
   return {};
+}
+
+Result<void> check_node_name(std::string_view name) {
+  if (name.size() > kMaxNameBytes) return too_long("node", name);
+  for (std::size_t at = 0; at < name.size();) {
+    const auto [bytes, fault] = first_character(name.substr(at));
+    if (fault != TextFault::none) {
+      return Failure{Errc::invalid_name,
+                     format("a node name has byte {:#04x} at position {}, which is {}; UTF-8 "
+                            "without control characters is allowed",
+                            static_cast<unsigned char>(name[at]), at,
+                            fault == TextFault::not_utf8 ? "not UTF-8" : "a control character")};
+    }
+    at += bytes;
+  }
+  return {};
+}
+
+std::string place_of(const RootOptions& options) {
+  return options.access == Access::owner ? std::to_string(::geteuid()) : kSharedPlace;
 }
 
 std::string key_of(std::string_view name) { return format("{:016x}", hash_of(name)); }
@@ -183,7 +197,7 @@ Result<Directory> open_domain_directory(const RootOptions& options, const std::s
 void remove_empty_directories(const RootOptions& options) noexcept {
   const File root(::open(options.root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root.is_open()) return;
-  const std::string user = user_part(options);
+  const std::string user = place_of(options);
   const std::string domain = user + "/" + options.domain;
   for (const char* part : kParts) {
     ::unlinkat(root.fd(), (domain + "/" + part).c_str(), AT_REMOVEDIR);

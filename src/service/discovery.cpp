@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <sluice/core/format.hpp>
 #include <sluice/core/log.hpp>
+#include <sluice/core/text.hpp>
 #include <sluice/platform/lock.hpp>
 #include <sluice/service/departure.hpp>
 #include <sluice/service/discovery.hpp>
@@ -25,6 +27,31 @@ bool has_left(const Directory& directory, const std::string& name, const SharedF
   // acquire: pairs with the release in `PortFile::leave`.
   return !leads_to(directory, name, file.file()) ||
          word_of(file, &FileHeader::has_left).load(std::memory_order_acquire) != 0;
+}
+
+/// What a node's file says. Errors: corrupted.
+Result<NodeInfo> describe_node(const SharedFile& file) {
+  const auto corrupted = [&](const std::string& what) {
+    return Failure{Errc::corrupted, format("{}: {}; remove it", file.path(), what)};
+  };
+  const auto& words = *file.region().at<NodeFile>(0);
+  const std::uint64_t name_bytes = words.name_bytes;
+  const std::uint64_t executable_bytes = words.executable_bytes;
+  if (!file.region().contains(NodeFile::kTextOffset, name_bytes + executable_bytes)) {
+    return corrupted("its text ends behind it");
+  }
+  // Copied before it is looked at: the file is its owner's.
+  const std::string text(file.region().at<char>(NodeFile::kTextOffset),
+                         name_bytes + executable_bytes);
+  NodeInfo node{.name = text.substr(0, name_bytes),
+                .id = words.header.node,
+                .pid = words.header.pid,
+                .executable = escaped(std::string_view(text).substr(name_bytes)),
+                .start_ticks = words.start_ticks};
+  if (auto checked = check_node_name(node.name); !checked) {
+    return corrupted(checked.failure().message);
+  }
+  return node;
 }
 
 std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeInfo>& nodes) {
@@ -94,17 +121,10 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
     if (is_passed_over(file)) continue;
     const bool alive = is_locked(file->file());
     if (!alive && has_left(*directory, name, *file)) continue;
-    const auto& words = *file->region().at<NodeFile>(0);
-    const std::uint64_t name_bytes = words.name_bytes;
-    const std::uint64_t executable_bytes = words.executable_bytes;
-    if (!file->region().contains(NodeFile::kTextOffset, name_bytes + executable_bytes)) continue;
-    const char* text = file->region().at<char>(NodeFile::kTextOffset);
-    found.push_back({.name = std::string(text, name_bytes),
-                     .id = words.header.node,
-                     .pid = words.header.pid,
-                     .executable = std::string(text + name_bytes, executable_bytes),
-                     .start_ticks = words.start_ticks,
-                     .alive = alive});
+    auto node = describe_node(*file);
+    if (is_passed_over(node)) continue;
+    node->alive = alive;
+    found.push_back(std::move(*node));
   }
   std::ranges::sort(found, {}, [](const NodeInfo& node) { return std::tie(node.name, node.id); });
   return found;

@@ -4,26 +4,47 @@
 #include <algorithm>
 #include <new>
 #include <sluice/core/format.hpp>
+#include <sluice/core/log.hpp>
+#include <sluice/core/text.hpp>
 #include <sluice/platform/lock.hpp>
+#include <sluice/platform/other_places.hpp>
 #include <sluice/service/node.hpp>
 #include <sluice/service/node_file.hpp>
 #include <sluice/service/registry.hpp>
 
 namespace sluice {
+namespace {
+
+/// In a user namespace, the number of a user may be another user's.
+Failure explained(Failure failure) {
+  const std::string hint =
+      failure.code == Errc::no_permission ? hint_at_user_namespace() : std::string();
+  if (!hint.empty()) failure.message += "; " + hint;
+  return failure;
+}
+
+void log_other_places(const NodeState& node) {
+  if (!has_log_handler()) return;
+  const std::string hint = hint_at_other_places(node.options());
+  if (hint.empty()) return;
+  log_passed_over({Errc::no_permission, format("node '{}': {}", node.name(), hint)});
+}
+
+}  // namespace
 
 std::string NodeState::file_name() const { return format("{:016x}", id_); }
 
 Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name,
                                                            const RootOptions& options) {
   watch_forks();
-  if (auto checked = check_name("node", name); !checked) return checked.failure();
+  if (auto checked = check_node_name(name); !checked) return checked.failure();
   auto resolved = resolve(options);
   if (!resolved) return resolved.failure();
   std::shared_ptr<NodeState> node(new NodeState);
   node->name_ = name;
   node->options_ = std::move(*resolved);
   const auto published = while_not_found([&] { return node->publish(); });
-  if (!published) return published.failure();
+  if (!published) return explained(published.failure());
   // Everything rests on seeing who is alive: a file system on which locks do nothing is refused.
   const auto again = open_file(node->nodes_, node->file_name(), false);
   if (!again) return again.failure();
@@ -34,6 +55,7 @@ Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name
                           node->file_.path())};
   }
   reap_domain(node->options_);
+  log_other_places(*node);
   return std::shared_ptr<const NodeState>(std::move(node));
 }
 
@@ -72,7 +94,8 @@ Node::Node(std::string_view name, const NodeOptions& options) {
 Result<Node> Node::create(std::string_view name, const NodeOptions& options) noexcept {
   auto state = NodeState::create(name, options);
   if (!state) {
-    return Failure{state.error(), format("node '{}': {}", name, state.failure().message)};
+    const std::string shown = escaped(name.substr(0, kMaxNameBytes));
+    return Failure{state.error(), format("node '{}': {}", shown, state.failure().message)};
   }
   return Node(std::move(*state));
 }

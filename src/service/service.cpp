@@ -66,6 +66,9 @@ Result<ServiceDescription> describe(const SharedFile& file) {
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, format("{}: {}", file.path(), failure.message)};
   };
+  if (const auto checked = check_name("service", description.name); !checked) {
+    return explained({Errc::corrupted, checked.failure().message});
+  }
   auto schema = decode(std::string_view(text).substr(name_bytes, schema_bytes));
   if (!schema) return explained(schema.failure());
   description.schema = std::move(*schema);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <sluice/platform/file.hpp>
 #include <string>
 
@@ -20,8 +21,12 @@ enum class LockKind { shared, exclusive };
 [[nodiscard]] Result<bool> try_lock(File& file, LockKind kind);
 void unlock(File& file) noexcept;
 
-/// Whether another open file description holds a lock of any kind. Has no effect on the lock.
-[[nodiscard]] bool is_locked(const File& file) noexcept;
+/// The lock that another open file description holds, if any. Has no effect on it.
+[[nodiscard]] std::optional<LockKind> lock_of_another(const File& file) noexcept;
+/// Whether there is one.
+[[nodiscard]] inline bool is_locked(const File& file) noexcept {
+  return lock_of_another(file).has_value();
+}
 
 /// A lock of its own, exclusive, for the number `mark` (below 2^40) on a file that is open for
 /// writing. It is no lock of the file. False: somebody else holds it. Errors: as `try_lock`.

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace sluice {
@@ -41,6 +42,14 @@ void close_entered(int fd) noexcept;
 
 /// A random number that is not 0.
 [[nodiscard]] std::uint64_t random_number() noexcept;
+
+/// Which users' numbers this process sees.
+struct UserNamespace {
+  bool is_initial = true;                  ///< those of the whole machine
+  std::optional<std::uint32_t> outside{};  ///< what the effective user is in the one around it
+};
+/// Nothing where /proc does not say.
+[[nodiscard]] std::optional<UserNamespace> user_namespace();
 
 [[nodiscard]] std::string executable_path();
 /// Start of this process in clock ticks since boot, as in /proc/self/stat; 0 where unknown.

@@ -28,9 +28,18 @@ inline constexpr std::size_t kMaxDomainBytes = 64;
 /// Fills in what is empty and checks it. Errors: Errc::invalid_name.
 [[nodiscard]] Result<RootOptions> resolve(RootOptions options);
 
-/// A name is 1 to 255 printable ASCII characters without blanks. `what` is for the message.
+/// A name by which others are found is 1 to 255 printable ASCII characters without blanks: it is
+/// compared byte by byte, and two that look the same are the same. `what` is for the message.
 /// Errors: Errc::invalid_name.
 [[nodiscard]] Result<void> check_name(std::string_view what, std::string_view name);
+
+/// A node's name, by which nothing is found: 0 to 255 bytes of UTF-8 without control characters.
+/// Errors: Errc::invalid_name.
+[[nodiscard]] Result<void> check_node_name(std::string_view name);
+
+/// The directory in the root that is looked into: the user's number, or kSharedPlace.
+inline constexpr const char* kSharedPlace = "shared";
+[[nodiscard]] std::string place_of(const RootOptions& options);
 
 /// 16 hexadecimal digits of its hash: a file name for any name. Compare the full names too.
 [[nodiscard]] std::string key_of(std::string_view name);

@@ -37,7 +37,7 @@ struct NodeInfo {
   std::string name;
   std::uint64_t id = 0;
   std::uint32_t pid = 0;
-  std::string executable;
+  std::string executable;         ///< control characters, and what is not UTF-8, escaped (`\x1b`)
   std::uint64_t start_ticks = 0;  ///< of the process, in clock ticks since boot
   bool alive = false;
 };

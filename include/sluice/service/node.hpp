@@ -23,8 +23,8 @@ class NodeState;
 /// moved from has no name, id 0 and default options; making a port with it is refused with closed.
 class Node {
  public:
-  /// Makes a node called `name` (1 to 255 printable ASCII characters without blanks; several may
-  /// have the same).
+  /// Makes a node called `name`, for people to read: up to 255 bytes of UTF-8 without control
+  /// characters. It may be empty, and several may have the same.
   /// Errors (thrown as `Error`): invalid_name, no_permission, no_memory, locks_unsupported,
   /// corrupted, system.
   explicit Node(std::string_view name, const NodeOptions& options = {});
