@@ -25,4 +25,5 @@
 #include <sluice/platform/descriptor_limit.hpp>
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/node.hpp>
+#include <sluice/service/open_mode.hpp>
 #include <sluice/wait/wait_set.hpp>

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <sluice/core/format.hpp>
 #include <sluice/pattern/port.hpp>
+#include <sluice/platform/other_places.hpp>
 
 namespace sluice {
 
@@ -18,6 +19,12 @@ Errc Port::fail(Errc code, std::string_view why) noexcept {
   // It may be waiting for somebody who cannot find it.
   if (code == Errc::timed_out && !loss_.empty()) failure_.message += "; " + loss_;
   return code;
+}
+
+Errc Port::fail_timed_out(std::string why, std::uint32_t peers,
+                          std::chrono::nanoseconds timeout) noexcept {
+  if (peers == 0 && timeout >= kLongestSleep) why += why_alone(service_->node().options());
+  return fail(Errc::timed_out, why);
 }
 
 void Port::note_loss() noexcept {
@@ -74,8 +81,9 @@ Result<void> Port::wait_for_peers(const char* peers, std::uint32_t least,
     const auto left = deadline.left();
     if (takes_interruption()) return last_failure();
     if (left.count() == 0) {
-      fail(Errc::timed_out, format("after {} ms there are {} {}, {} are waited for", to_ms(timeout),
-                                   there, peers, least));
+      fail_timed_out(format("after {} ms there are {} {}, {} are waited for", to_ms(timeout), there,
+                            peers, least),
+                     there, timeout);
       return last_failure();
     }
     (void)sleep_unless(are_there, left);

@@ -108,6 +108,21 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
   return found;
 }
 
+std::string who_is_in(const Directory& service, const RootOptions& options) {
+  constexpr std::size_t kShown = 3;
+  std::vector<PortInfo> ports = ports_in(service, nodes(options));
+  std::erase_if(ports, [](const PortInfo& port) { return !port.alive; });
+  if (ports.empty()) return "somebody joins it at this moment";
+  std::string who;
+  for (std::size_t i = 0; i < ports.size() && i < kShown; ++i) {
+    const PortInfo& port = ports[i];
+    who += format("{}{} {} of node '{}' (process {})", who.empty() ? "" : ", ", port.kind,
+                  port.seat, port.node_name, port.pid);
+  }
+  if (ports.size() > kShown) who += format(" and {} more", ports.size() - kShown);
+  return who;
+}
+
 std::vector<NodeInfo> nodes(const RootOptions& options) {
   std::vector<NodeInfo> found;
   const auto resolved = resolve(options);

@@ -9,6 +9,8 @@
 #include <sluice/core/format.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/platform/lock.hpp>
+#include <sluice/platform/other_places.hpp>
+#include <sluice/service/discovery.hpp>
 #include <sluice/service/reaping.hpp>
 #include <sluice/service/service.hpp>
 #include <thread>
@@ -17,13 +19,22 @@ namespace sluice {
 namespace {
 
 constexpr std::chrono::seconds kPatience{10};
+constexpr const char* kServices = "services";
 
 /// Somebody else created, left or removed the service at the same moment.
 bool is_transient(Errc code) noexcept {
   return code == Errc::not_found || code == Errc::already_exists || code == Errc::would_block;
 }
 
-Failure busy() { return {Errc::would_block, "the service is being removed"}; }
+Failure busy() { return {Errc::would_block, "the service is being created or removed"}; }
+
+std::string does_not_exist(const NodeState& node) {
+  const RootOptions& options = node.options();
+  return format(
+      "it does not exist in domain '{}' of {}; start somebody who creates it first, or "
+      "use OpenMode::open_or_create{}",
+      options.domain, options.root, why_alone(options));
+}
 
 /// The name of a service's directory, whose own is `key`, seen from inside it: so that nobody has
 /// to keep open the one that it is in.
@@ -109,7 +120,8 @@ Result<std::uint32_t> remove_service(SharedFile& service, const std::string& key
 }
 
 Result<std::shared_ptr<Service>> Service::join(const std::shared_ptr<const NodeState>& node,
-                                               const ServiceDescription& description) {
+                                               const ServiceDescription& description,
+                                               OpenMode mode) {
   if (auto checked = check_name("service", description.name); !checked) return checked.failure();
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, format("service '{}': {}", description.name, failure.message)};
@@ -122,9 +134,13 @@ Result<std::shared_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
   }
   const Deadline deadline(kPatience);
   for (int attempt = 0;; ++attempt) {
-    auto joined = join_once(node, description);
+    auto joined = join_once(node, description, mode);
     if (joined) return joined;
-    if (!is_transient(joined.error())) return explained(joined.failure());
+    if (mode == OpenMode::open_only && joined.error() == Errc::not_found) {
+      return explained({Errc::not_found, does_not_exist(*node)});
+    }
+    const bool is_taken = mode == OpenMode::create_only && joined.error() == Errc::already_exists;
+    if (is_taken || !is_transient(joined.error())) return explained(joined.failure());
     if (deadline.left().count() == 0) {
       return explained(
           {Errc::timed_out, format("others created and removed it for {} s without a pause ({}); "
@@ -136,14 +152,16 @@ Result<std::shared_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
 }
 
 Result<std::shared_ptr<Service>> Service::join_once(const std::shared_ptr<const NodeState>& node,
-                                                    const ServiceDescription& description) {
+                                                    const ServiceDescription& description,
+                                                    OpenMode mode) {
   const std::string key = key_of(format("{}:{}", to_string(description.pattern), description.name));
   if (auto shared = node->memberships().find(key)) {
-    if (auto checked = shared->check(description); !checked) return checked.failure();
+    if (mode == OpenMode::create_only) return shared->exists_already();
+    if (auto checked = shared->check_type(description); !checked) return checked.failure();
     return shared;
   }
   const std::shared_ptr<Service> joined(new Service(node, description.name, key));
-  if (auto outcome = joined->try_join(description); !outcome) return outcome.failure();
+  if (auto outcome = joined->try_join(description, mode); !outcome) return outcome.failure();
   return node->memberships().enter(key, joined);
 }
 
@@ -154,29 +172,61 @@ std::shared_ptr<Service> Service::none() {
   return service;
 }
 
-Result<void> Service::try_join(const ServiceDescription& description) {
-  auto services = make_domain_directory(node_->options(), "services");
+Result<void> Service::try_join(const ServiceDescription& description, OpenMode mode) {
+  const bool may_create = mode != OpenMode::open_only;
+  const RootOptions& options = node_->options();
+  auto services = may_create ? make_domain_directory(options, kServices)
+                             : open_domain_directory(options, kServices);
   if (!services) return services.failure();
-  auto directory = open_directory(*services, key_, owner_below(node_->options()),
-                                  directory_mode(node_->options().access));
+  auto directory =
+      open_directory(*services, key_, owner_below(options),
+                     may_create ? std::optional(directory_mode(options.access)) : std::nullopt);
   if (!directory) return directory.failure();
   directory_ = std::move(*directory);
 
-  auto entered = enter();
-  if (entered) entered = check(description);
-  if (!entered && entered.error() == Errc::not_found) entered = create_file(description);
+  auto entered = enter(mode);
+  if (entered) entered = check_type(description);
+  if (may_create && entered.error() == Errc::not_found) entered = create_file(description);
   return entered ? open_board() : entered;
 }
 
-/// Enters the service that is there. Errc::not_found: there is none.
-Result<void> Service::enter() {
-  auto file = open_service_file(directory_);
-  if (!file) return file.failure();
-  const bool writable = (::fcntl(file->file().fd(), F_GETFL) & O_ACCMODE) == O_RDWR;
-  if (writable && !is_locked(file->file())) {
-    const auto removed = remove_service(*file, key_, directory_);
+/// Whether what is there is a service that `mode` lets this one enter. Those who are in it have a
+/// shared lock; whoever removes it has the exclusive one.
+Result<void> Service::check_existence(SharedFile& file, OpenMode mode) {
+  const auto lock = lock_of_another(file.file());
+  const bool writable = (::fcntl(file.file().fd(), F_GETFL) & O_ACCMODE) == O_RDWR;
+  if (!lock && writable) {
+    const auto removed = remove_service(file, key_, directory_);
     return removed ? busy() : removed.failure();
   }
+  // What another user's dead have left cannot be removed; whoever comes may use it.
+  if (mode == OpenMode::open_or_create) return {};
+  if (!lock && mode == OpenMode::open_only) return Failure{Errc::not_found, "nobody is in it"};
+  if (!lock) {
+    return Failure{Errc::no_permission,
+                   format("nobody is in it, but another user left {}, which this one cannot "
+                          "remove; let that user remove it, or use OpenMode::open_or_create",
+                          file.path())};
+  }
+  if (*lock == LockKind::exclusive || !leads_to(directory_, kServiceFile, file.file())) {
+    return busy();
+  }
+  if (mode == OpenMode::open_only) return {};
+  return exists_already();
+}
+
+/// For whom it was to be the first port.
+Failure Service::exists_already() const {
+  return {Errc::already_exists, format("it exists, and this port is to be its first: {}; end them, "
+                                       "or use OpenMode::open_or_create",
+                                       who_is_in(directory_, node_->options()))};
+}
+
+/// Enters the service that is there. Errc::not_found: there is none.
+Result<void> Service::enter(OpenMode mode) {
+  auto file = open_service_file(directory_);
+  if (!file) return file.failure();
+  if (auto checked = check_existence(*file, mode); !checked) return checked;
   auto locked = try_lock(file->file(), LockKind::shared);
   if (!locked) return locked.failure();
   if (!*locked || !leads_to(directory_, kServiceFile, file->file())) return busy();
@@ -185,7 +235,7 @@ Result<void> Service::enter() {
 }
 
 /// Whether it is the service of `description`.
-Result<void> Service::check(const ServiceDescription& description) const {
+Result<void> Service::check_type(const ServiceDescription& description) const {
   const auto found = describe(file_);
   if (!found) return found.failure();
   if (found->name != name_ || found->pattern != description.pattern) {
@@ -229,7 +279,9 @@ Result<void> Service::create_file(const ServiceDescription& description) {
   char* text = file->region().at<char>(ServiceFile::kTextOffset);
   for (const std::string& part : {name_, schema, response})
     text = std::ranges::copy(part, text).out;
-  if (auto linked = file->link(directory_, kServiceFile); !linked) return linked;
+  if (auto linked = file->link(directory_, kServiceFile); !linked) {
+    return linked.error() == Errc::already_exists ? busy() : linked.failure();
+  }
   file_ = std::move(*file);
   return {};
 }
@@ -245,8 +297,15 @@ Result<void> Service::open_board() {
     const FileHeader header = made->header();  // the new object takes its place
     new (made->region().data())
         Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0, .several = 0};
-    if (auto linked = made->link(directory_, kBoardFile); !linked) return linked;
-    board = std::move(*made);
+    const auto linked = made->link(directory_, kBoardFile);
+    if (linked) {
+      board = std::move(*made);
+    } else if (linked.error() == Errc::already_exists) {  // another one was faster
+      board = SharedFile::open(directory_, kBoardFile, FileKind::board, sizeof(Board),
+                               Region::Access::read_write);
+    } else {
+      return linked;
+    }
   }
   if (!board) return board.failure();
   const auto status = status_of(board->file(), board->path());

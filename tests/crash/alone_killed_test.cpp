@@ -17,6 +17,7 @@ namespace {
 using Nothing = std::vector<std::string>;
 
 constexpr PublisherOptions kLeanOptions{.depth = 1, .max_loans = 1};
+constexpr PublisherOptions kFirstOptions{.depth = 1, .max_loans = 1, .mode = OpenMode::create_only};
 
 struct AloneKilled : Survivors<> {
   void come() override { node.reset(); }
@@ -31,8 +32,8 @@ struct AloneKilled : Survivors<> {
   }
 
   /// With a node there already, ports meet what the victim left, and can make nothing of it.
-  void expect_that_ports_take_its_place() {
-    Source<LargeFrame> source(*node, kLeanOptions);
+  void expect_that_ports_take_its_place(const PublisherOptions& options) {
+    Source<LargeFrame> source(*node, options);
     Sink<LargeFrame> sink(*node);
     EXPECT_EQ(source.port().subscribers(), 1U);
     EXPECT_EQ(sink.port().publishers(), 1U);
@@ -47,11 +48,12 @@ struct AloneKilled : Survivors<> {
     return kill({.victim = victim, .afterwards = [this] { expect_that_a_node_clears_up(); }});
   }
 
-  std::uint64_t kill_and_take_its_place(const std::function<void(const Victim&)>& victim) {
+  std::uint64_t kill_and_take_its_place(const std::function<void(const Victim&)>& victim,
+                                        const PublisherOptions& options = kLeanOptions) {
     node.emplace("waiting");
     files = root.files();
     const auto points = kill({.victim = victim, .afterwards = [&] {
-                                expect_that_ports_take_its_place();
+                                expect_that_ports_take_its_place(options);
                                 node->reap();
                                 EXPECT_EQ(root.files(), files);
                               }});
@@ -77,6 +79,12 @@ void make_publisher(const Victim& victim) {
   const Node node("victim");
   std::optional<Source<LargeFrame>> source;
   victim.in_danger([&] { source.emplace(node, kLeanOptions); });
+}
+
+void make_the_first_publisher(const Victim& victim) {
+  const Node node("victim");
+  std::optional<Source<LargeFrame>> source;
+  victim.in_danger([&] { source.emplace(node, kFirstOptions); });
 }
 
 void make_subscriber(const Victim& victim) {
@@ -143,6 +151,15 @@ TEST_P(AloneKilled, BeforeOthersMeetAServiceHalfRemovedByItsPublisher) {
 
 TEST_P(AloneKilled, BeforeOthersMeetAServiceHalfRemovedByItsSubscriber) {
   EXPECT_GE(kill_and_take_its_place(receive_and_leave), at_writes() ? 1U : 50U);
+}
+
+TEST_P(AloneKilled, BeforeAnotherIsToBeTheFirstInItsPlace) {
+  EXPECT_GE(kill_and_take_its_place(make_the_first_publisher, kFirstOptions),
+            at_writes() ? 100U : 50U);
+}
+
+TEST_P(AloneKilled, BeforeAnotherIsToBeTheFirstWhereItWasLeaving) {
+  EXPECT_GE(kill_and_take_its_place(publish_and_leave, kFirstOptions), at_writes() ? 13U : 50U);
 }
 
 }  // namespace

@@ -128,6 +128,11 @@ class Port {
   }
   /// The same for what may be ok: then the call has not failed.
   void note(const Failure& failure) noexcept;
+  /// Nothing came for `timeout`. Where none of the `peers` that it could have come from is there,
+  /// the failure says what may keep them from being seen: system calls, unless the wait was a short
+  /// one.
+  Errc fail_timed_out(std::string why, std::uint32_t peers,
+                      std::chrono::nanoseconds timeout) noexcept;
 
   /// The port's descriptor (`fd()`); -1 where there is none, which counts as a failed call.
   [[nodiscard]] int descriptor_of(Waitable& waitable) noexcept;
@@ -244,7 +249,8 @@ template <typename P>
 /// moved from may be assigned to and destroyed; all other calls are refused with closed, return 0,
 /// nothing, or -1 (`fd`), at once. Any thread may make them.
 ///
-/// Every constructor joins the service, or creates it. Errors (thrown as `Error`): invalid_name,
+/// Every constructor joins the service, or creates it, as the `mode` in its options says. Errors
+/// (thrown as `Error`): not_found (open_only), already_exists (create_only), invalid_name,
 /// invalid_options, type_mismatch, version_mismatch, corrupted, too_many_ports (1024 of its kind),
 /// no_memory, no_address_space, no_permission, forked, closed (the node was moved from), timed_out,
 /// system. System calls.
@@ -320,14 +326,15 @@ class WaitablePortOwner : public PortOwner<P> {
 /// `failure`, with the service's name before it.
 [[nodiscard]] Failure in_service(std::string_view service, const Failure& failure);
 
-/// Makes a port of class `P` in the service of `description`: `P(service, arguments…)`, then
-/// `open()`; unless `checked`, what its options were found to be, is a failure. Failures name the
-/// service.
+/// Makes a port of class `P` in the service of `description`, which is joined as `mode` says:
+/// `P(service, arguments…)`, then `open()`; unless `checked`, what its options were found to be, is
+/// a failure. Failures name the service.
 template <typename P, typename... Arguments>
 [[nodiscard]] Result<P*> open_port(const Node& node, const ServiceDescription& description,
-                                   const Result<void>& checked, const Arguments&... arguments) {
+                                   OpenMode mode, const Result<void>& checked,
+                                   const Arguments&... arguments) {
   if (!checked) return in_service(description.name, checked.failure());
-  auto joined = Service::join(node.state(), description);
+  auto joined = Service::join(node.state(), description, mode);
   if (!joined) return joined.failure();
   auto port = std::make_unique<P>(std::move(*joined), arguments...);
   if (auto opened = port->open(); !opened) return in_service(description.name, opened.failure());

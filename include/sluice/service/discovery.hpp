@@ -50,4 +50,8 @@ struct NodeInfo {
 /// The nodes of a domain, sorted by name, dead ones that nobody has reaped yet included.
 [[nodiscard]] std::vector<NodeInfo> nodes(const RootOptions& options = {});
 
+/// For messages: who lives in the open directory of a service, such as "publisher 0 of node
+/// 'camera' (process 4711)"; a few of them.
+[[nodiscard]] std::string who_is_in(const Directory& service, const RootOptions& options);
+
 }  // namespace sluice

@@ -18,6 +18,7 @@
 #include <sluice/reflect/schema.hpp>
 #include <sluice/service/board.hpp>
 #include <sluice/service/node_file.hpp>
+#include <sluice/service/open_mode.hpp>
 #include <sluice/service/port_kind.hpp>
 #include <string>
 #include <string_view>
@@ -53,14 +54,15 @@ struct ServiceDescription {
 /// A node's membership, which its ports share. Thread safety: any thread.
 class Service {
  public:
-  /// Joins the service of `description`, creating it where nobody is in it; where a port of the
-  /// node is in it already, and new ports meet there still, that one's membership is returned.
-  /// Others may create and leave it at the same moment; gives up after 10 s of that.
+  /// Joins the service of `description`, or creates it, as `mode` says; where a port of the node is
+  /// in it already, and new ports meet there still, that one's membership is returned. Others may
+  /// create and leave it at the same moment; gives up after 10 s of that.
   /// Errors: invalid_name, type_mismatch (names the first field that differs), corrupted,
   /// version_mismatch, no_permission, no_memory, forked, closed (`node` is null), timed_out,
-  /// system.
+  /// not_found (open_only), already_exists (create_only: says who is there), system.
   [[nodiscard]] static Result<std::shared_ptr<Service>> join(
-      const std::shared_ptr<const NodeState>& node, const ServiceDescription& description);
+      const std::shared_ptr<const NodeState>& node, const ServiceDescription& description,
+      OpenMode mode = OpenMode::open_or_create);
   /// One that nobody is in, for a port that was never open: it has neither a directory nor a board.
   [[nodiscard]] static std::shared_ptr<Service> none();
   [[nodiscard]] bool was_joined() const noexcept { return node_ != nullptr; }
@@ -92,11 +94,14 @@ class Service {
       : node_(std::move(node)), name_(name), key_(key) {}
 
   [[nodiscard]] static Result<std::shared_ptr<Service>> join_once(
-      const std::shared_ptr<const NodeState>& node, const ServiceDescription& description);
-  Result<void> try_join(const ServiceDescription& description);
+      const std::shared_ptr<const NodeState>& node, const ServiceDescription& description,
+      OpenMode mode);
+  Result<void> try_join(const ServiceDescription& description, OpenMode mode);
   Result<void> create_file(const ServiceDescription& description);
-  Result<void> enter();
-  [[nodiscard]] Result<void> check(const ServiceDescription& description) const;
+  Result<void> enter(OpenMode mode);
+  Result<void> check_existence(SharedFile& file, OpenMode mode);
+  [[nodiscard]] Result<void> check_type(const ServiceDescription& description) const;
+  [[nodiscard]] Failure exists_already() const;
   Result<void> open_board();
 
   std::shared_ptr<const NodeState> node_;

@@ -8,9 +8,11 @@ namespace sluice {
 
 const PortKind kListenerKind{"listener", FileKind::listener};
 
-Result<ListenerPort*> ListenerPort::create(const Node& node, std::string_view service) {
+Result<ListenerPort*> ListenerPort::create(const Node& node, std::string_view service,
+                                           const ListenerOptions& options) {
   return open_port<ListenerPort>(
-      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, {});
+      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, options.mode,
+      {});
 }
 
 Result<void> ListenerPort::open() {

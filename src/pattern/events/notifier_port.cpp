@@ -60,7 +60,8 @@ void NotifierPort::before_end() noexcept {
 Result<NotifierPort*> NotifierPort::create(const Node& node, std::string_view service,
                                            const NotifierOptions& options) {
   return open_port<NotifierPort>(
-      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, {}, options);
+      node, {.pattern = Pattern::event, .name = std::string(service), .schema = {}}, options.mode,
+      {}, options);
 }
 
 Result<void> NotifierPort::open() {

@@ -49,7 +49,7 @@ Result<PublisherPort*> PublisherPort::create(const Node& node, const ServiceDesc
                {"PublisherOptions::max_loans", options.max_loans, 1, kMaxHandles},
                {"PublisherOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes},
                {"PublisherOptions::delivery", static_cast<std::uint32_t>(options.delivery), 0, 1}});
-  return open_port<PublisherPort>(node, service, checked, payload, options, role);
+  return open_port<PublisherPort>(node, service, options.mode, checked, payload, options, role);
 }
 
 Result<void> PublisherPort::open() {

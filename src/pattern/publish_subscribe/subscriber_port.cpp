@@ -43,7 +43,8 @@ Result<SubscriberPort*> SubscriberPort::create(const Node& node, const ServiceDe
   const auto checked =
       require({{"SubscriberOptions::depth", options.depth, 1, UINT32_MAX},
                {"SubscriberOptions::max_borrowed", options.max_borrowed, 1, kMaxHandles}});
-  return open_port<SubscriberPort>(node, service, checked, payload, options, keeps_current);
+  return open_port<SubscriberPort>(node, service, options.mode, checked, payload, options,
+                                   keeps_current);
 }
 
 Result<void> SubscriberPort::open() {
@@ -250,8 +251,10 @@ Borrowed SubscriberPort::wait(Want want, std::chrono::nanoseconds timeout) noexc
         if (sleep_unless([this] { return peers_.has_news() || has_samples(); }, left)) look();
       });
   if (borrowed.error == Errc::timed_out) {
-    fail(Errc::timed_out,
-         format("no sample for {} ms; {} publishers are there", to_ms(timeout), peers_.present()));
+    const std::uint32_t publishers = peers_.present();
+    fail_timed_out(
+        format("no sample for {} ms; {} publishers are there", to_ms(timeout), publishers),
+        publishers, timeout);
   }
   return borrowed;
 }

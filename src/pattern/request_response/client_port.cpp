@@ -40,7 +40,7 @@ Result<ClientPort*> ClientPort::create(const Node& node, const ServiceDescriptio
       require({{"ClientOptions::max_pending", options.max_pending, 1, kMaxExchanges},
                {"ClientOptions::max_borrowed", options.max_borrowed, 1, kMaxExchanges},
                {"ClientOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
-  return open_port<ClientPort>(node, service, checked, request, response, options);
+  return open_port<ClientPort>(node, service, options.mode, checked, request, response, options);
 }
 
 Result<void> ClientPort::open() {
@@ -75,8 +75,9 @@ Borrowed ClientPort::wait(Cell cell, std::chrono::nanoseconds timeout) noexcept 
     const auto left = deadline.left();
     if (takes_interruption()) return {.error = Errc::interrupted};
     if (left.count() == 0) {
-      fail(Errc::timed_out, format("no response for {} ms; {} servers are there", to_ms(timeout),
-                                   present_servers()));
+      const std::uint32_t servers = present_servers();
+      fail_timed_out(format("no response for {} ms; {} servers are there", to_ms(timeout), servers),
+                     servers, timeout);
       return {.error = Errc::timed_out};
     }
     if (sleep_unless([&] { return peers_.has_news() || is_ready(slot); }, left)) look();

@@ -50,7 +50,7 @@ Result<ServerPort*> ServerPort::create(const Node& node, const ServiceDescriptio
                {"ServerOptions::max_loans", options.max_loans, 1, kMaxExchanges},
                {"ServerOptions::depth", options.depth, 1, kMaxResponseDepth},
                {"ServerOptions::heap_bytes", options.heap_bytes, 0, kMaxHeapBytes}});
-  return open_port<ServerPort>(node, service, checked, request, response, options);
+  return open_port<ServerPort>(node, service, options.mode, checked, request, response, options);
 }
 
 Result<void> ServerPort::open() {
@@ -95,8 +95,10 @@ Borrowed ServerPort::wait(std::chrono::nanoseconds timeout) noexcept {
         if (sleep_unless([this] { return has_new(); }, left)) look_at_clients();
       });
   if (request.error == Errc::timed_out) {
-    fail(Errc::timed_out, format("no request for {} ms; {} clients are connected", to_ms(timeout),
-                                 present_clients()));
+    const std::uint32_t clients = present_clients();
+    fail_timed_out(
+        format("no request for {} ms; {} clients are connected", to_ms(timeout), clients), clients,
+        timeout);
   }
   return request;
 }

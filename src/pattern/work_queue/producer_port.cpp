@@ -60,7 +60,7 @@ Result<ProducerPort*> ProducerPort::create(const Node& node, const ServiceDescri
                                            const PayloadLayout& payload,
                                            const ProducerOptions& options) {
   if (auto checked = check(options); !checked) return in_service(service.name, checked.failure());
-  auto joined = Service::join(node.state(), service);
+  auto joined = Service::join(node.state(), service, options.mode);
   if (!joined) return joined.failure();
   auto queue = open_queue(**joined, options);
   if (!queue) return in_service(service.name, queue.failure());

@@ -29,8 +29,8 @@ WorkerPort::WorkerPort(std::shared_ptr<Service> service, const PayloadLayout& pa
 Result<WorkerPort*> WorkerPort::create(const Node& node, const ServiceDescription& service,
                                        const PayloadLayout& payload, const WorkerOptions& options) {
   return open_port<WorkerPort>(
-      node, service, require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}}), payload,
-      options);
+      node, service, options.mode,
+      require({{"WorkerOptions::max_jobs", options.max_jobs, 1, kMaxJobs}}), payload, options);
 }
 
 Result<void> WorkerPort::open() {
@@ -157,8 +157,9 @@ Borrowed WorkerPort::wait(std::chrono::nanoseconds timeout) noexcept {
         if (sleep_unless([this] { return has_ready(); }, left)) look();
       });
   if (job.error == Errc::timed_out) {
-    fail(Errc::timed_out,
-         format("no job for {} ms; {} producers are there", to_ms(timeout), present_producers()));
+    const std::uint32_t producers = present_producers();
+    fail_timed_out(format("no job for {} ms; {} producers are there", to_ms(timeout), producers),
+                   producers, timeout);
   }
   return job;
 }

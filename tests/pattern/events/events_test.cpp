@@ -331,7 +331,7 @@ TEST_F(Events, ADeathIsNoticedWhenSomebodyComes) {
 }
 
 TEST_F(Events, AListenerIsWaitedForTogetherWithOthers) {
-  const auto created = ListenerPort::create(*node, "door");
+  const auto created = ListenerPort::create(*node, "door", {});
   ASSERT_TRUE(created);
   ListenerPort& port = **created;
   Waitable& waitable = port;

@@ -6,6 +6,7 @@
 #include <sluice/core/result.hpp>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/listener_port.hpp>
+#include <sluice/pattern/events/options.hpp>
 #include <sluice/pattern/port.hpp>
 #include <sluice/platform/clock.hpp>
 #include <sluice/service/node.hpp>
@@ -19,12 +20,12 @@ namespace sluice {
 class Listener : public WaitablePortOwner<ListenerPort> {
  public:
   /// Joins `service`, or creates it; notifiers may come later. Errors: see `PortOwner`.
-  explicit Listener(const Node& node, std::string_view service)
-      : Listener(create(node, service).value()) {}
+  explicit Listener(const Node& node, std::string_view service, const ListenerOptions& options = {})
+      : Listener(create(node, service, options).value()) {}
   /// The same without exceptions.
-  [[nodiscard]] static Result<Listener> create(const Node& node,
-                                               std::string_view service) noexcept {
-    return own<Listener>(ListenerPort::create(node, service));
+  [[nodiscard]] static Result<Listener> create(const Node& node, std::string_view service,
+                                               const ListenerOptions& options = {}) noexcept {
+    return own<Listener>(ListenerPort::create(node, service, options));
   }
 
   /// The events since the last look; does not block. Wait-free; system calls only when ports have

@@ -8,6 +8,7 @@
 #include <memory>
 #include <sluice/pattern/events/event_id.hpp>
 #include <sluice/pattern/events/layout.hpp>
+#include <sluice/pattern/events/options.hpp>
 #include <sluice/pattern/port.hpp>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ namespace sluice {
 class ListenerPort final : public ReceivingPort {
  public:
   /// Errors: see `Listener::Listener`.
-  [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service);
+  [[nodiscard]] static Result<ListenerPort*> create(const Node& node, std::string_view service,
+                                                    const ListenerOptions& options);
   /// For `create`, both.
   explicit ListenerPort(std::shared_ptr<Service> service)
       : ReceivingPort(kListenerKind, std::move(service)) {}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <sluice/service/open_mode.hpp>
 
 namespace sluice {
 
@@ -32,6 +33,8 @@ struct PublisherOptions {
   /// most that the samples in the ring and in the hands of subscribers can have together. In bytes,
   /// up to 1 TiB. Memory is taken from the system as payloads need it.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 /// What a `Writer` is more than a publisher.
@@ -51,6 +54,8 @@ struct SubscriberOptions {
   /// Under lossless delivery: this subscriber loses the oldest samples, as under `latest`, instead
   /// of making a publisher wait. For those who only look on: a viewer, a logger.
   bool may_lose = false;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 }  // namespace sluice

@@ -17,6 +17,8 @@ namespace sluice {
 struct ReaderOptions {
   /// Values that may be held at once. 1 to 256. Writers have memory for so many more.
   std::uint32_t max_borrowed = 4;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 /// Looks at the newest value of a service, in place. Works with writers and with any publisher.
@@ -34,7 +36,7 @@ class Reader : public WaitablePortOwner<SubscriberPort> {
                                              const ReaderOptions& options = {}) noexcept {
     return own<Reader>(SubscriberPort::create(
         node, service_of<T>(Pattern::publish_subscribe, service), port_layout<T>(),
-        {.max_borrowed = options.max_borrowed, .may_lose = true}, true));
+        {.max_borrowed = options.max_borrowed, .may_lose = true, .mode = options.mode}, true));
   }
 
   /// The newest value, whether it was read before or not; false if nothing was ever written. Of

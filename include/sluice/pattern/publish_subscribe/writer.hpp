@@ -20,6 +20,8 @@ struct WriterOptions {
   /// that join at the same moment, both may fail. One that has left or was killed is in nobody's
   /// way.
   bool exclusive = false;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 /// Writes the newest value of something, of any size, for any number of readers to look at in
@@ -78,7 +80,8 @@ class Writer : private Publisher<T> {
             .depth = 2,
             .max_loans = options.max_loans,
             .delivery = Delivery::latest,
-            .heap_bytes = options.heap_bytes};
+            .heap_bytes = options.heap_bytes,
+            .mode = options.mode};
   }
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <sluice/service/open_mode.hpp>
 
 namespace sluice {
 
@@ -18,6 +19,8 @@ struct ClientOptions {
   std::uint32_t max_borrowed = 4;
   /// Address space for the elements of slices in requests, in bytes, up to 1 TiB.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 struct ServerOptions {
@@ -30,6 +33,8 @@ struct ServerOptions {
   std::uint32_t depth = 8;
   /// Address space for the elements of slices in responses, in bytes, up to 1 TiB.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <sluice/service/open_mode.hpp>
 
 namespace sluice {
 
@@ -22,11 +23,15 @@ struct ProducerOptions {
   /// As `PublisherOptions::heap_bytes`: the most that the loans and the jobs that are not done can
   /// have together.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 struct WorkerOptions {
   /// Jobs that may be held at once. 1 to 256.
   std::uint32_t max_jobs = 4;
+  /// Whether the service has to exist, or not to.
+  OpenMode mode = OpenMode::open_or_create;
 };
 
 }  // namespace sluice
