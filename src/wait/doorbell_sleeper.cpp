@@ -7,6 +7,7 @@ namespace sluice {
 namespace {
 
 constexpr std::uint64_t kProcessBell = UINT64_MAX;
+constexpr std::uint64_t kSource = UINT64_MAX - 1;        // whoever looks finds out which
 constexpr std::uint64_t kPipe = std::uint64_t{1} << 63;  // and its descriptor
 
 std::uint64_t tag_of(const WakePipe& pipe) noexcept {
@@ -15,10 +16,17 @@ std::uint64_t tag_of(const WakePipe& pipe) noexcept {
 
 }  // namespace
 
-Result<void> DoorbellSleeper::set_bells(std::vector<Bell> bells) {
-  bells_ = std::move(bells);
-  std::ranges::sort(bells_, {}, &Bell::doorbell);
+Result<void> DoorbellSleeper::set_wakers(const std::vector<Waker>& wakers) {
+  bells_.clear();
+  sources_.clear();
+  for (const Waker& waker : wakers) {
+    if (waker.doorbell != nullptr) bells_.push_back(waker);
+    if (waker.fd >= 0) sources_.push_back(waker.fd);
+  }
+  std::ranges::sort(bells_, {}, &Waker::doorbell);
   bells_.erase(std::unique(bells_.begin(), bells_.end()), bells_.end());
+  std::ranges::sort(sources_);
+  sources_.erase(std::unique(sources_.begin(), sources_.end()), sources_.end());
   return choose();
 }
 
@@ -41,9 +49,10 @@ void DoorbellSleeper::remove(int fd) noexcept {
 /// The way to sleep that suits what is waited for. Never fails where less is waited for than
 /// before.
 Result<void> DoorbellSleeper::choose() {
-  if (has_futex_ && descriptors_ == 0 && bells_.size() <= kMaxFutexBells) {
+  if (has_futex_ && descriptors_ == 0 && sources_.empty() && bells_.size() <= kMaxFutexBells) {
     pipes_.clear();
     poller_ = {};
+    polled_.clear();
     ready_.clear();
     who_ = Doorbell::kSleepers;
     return {};
@@ -57,13 +66,28 @@ Result<void> DoorbellSleeper::choose() {
     poller_ = std::move(*poller);
     who_ = Doorbell::kPipes;
   }
-  return make_pipes();
+  const auto polled = poll_sources();
+  return polled ? make_pipes() : polled;
+}
+
+Result<void> DoorbellSleeper::poll_sources() {
+  std::erase_if(polled_, [&](int fd) {
+    if (std::ranges::binary_search(sources_, fd)) return false;
+    poller_.remove(fd);
+    return true;
+  });
+  for (const int fd : sources_) {
+    if (std::ranges::find(polled_, fd) != polled_.end()) continue;
+    if (auto added = poller_.add(fd, EPOLLIN, kSource); !added) return added;
+    polled_.push_back(fd);
+  }
+  return {};
 }
 
 /// One for each directory, and none for others.
 Result<void> DoorbellSleeper::make_pipes() {
   std::map<const Directory*, mode_t> needed;
-  for (const Bell& bell : bells_) needed.emplace(bell.pipes, bell.pipe_mode);
+  for (const Waker& bell : bells_) needed.emplace(bell.pipes, bell.pipe_mode);
   std::erase_if(pipes_, [&](const auto& entry) {
     if (needed.contains(entry.first)) return false;
     poller_.remove(entry.second.fd());
@@ -85,7 +109,8 @@ void DoorbellSleeper::read_bells() {
   futexes_.clear();
   // acquire: pairs with the release in `ring_process_bell`; what it tells of is looked at next.
   futexes_.emplace_back(process_bell(), process_bell().load(std::memory_order_acquire));
-  for (const Bell& bell : bells_) futexes_.emplace_back(bell.doorbell->bell, bell.doorbell->rung());
+  for (const Waker& bell : bells_)
+    futexes_.emplace_back(bell.doorbell->bell, bell.doorbell->rung());
 }
 
 Result<void> DoorbellSleeper::sleep(Time until) {

@@ -10,15 +10,20 @@
 namespace sluice {
 namespace {
 
-enum : std::uint64_t { kPipe, kTimer };
+enum : std::uint64_t { kSource, kTimer };
 
 }  // namespace
 
 Result<PollDescriptor> PollDescriptor::create(const Directory& pipes, mode_t mode) {
-  PollDescriptor descriptor;
   auto pipe = WakePipe::create(pipes, mode);
   if (!pipe) return pipe.failure();
-  descriptor.pipe_ = std::move(*pipe);
+  auto descriptor = create(pipe->fd());
+  if (descriptor) descriptor->pipe_ = std::move(*pipe);
+  return descriptor;
+}
+
+Result<PollDescriptor> PollDescriptor::create(int source) {
+  PollDescriptor descriptor;
   File& timer = descriptor.timer_;
   timer = File(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   const timespec slice = to_timespec(kLongestSleep);
@@ -30,8 +35,8 @@ Result<PollDescriptor> PollDescriptor::create(const Directory& pipes, mode_t mod
   auto poller = Poller::create();
   if (!poller) return poller.failure();
   descriptor.poller_ = std::move(*poller);
-  auto added = descriptor.poller_.add(descriptor.pipe_.fd(), EPOLLIN, kPipe);
-  if (added) added = descriptor.poller_.add(timer.fd(), EPOLLIN, kTimer);
+  auto added = descriptor.poller_.add(timer.fd(), EPOLLIN, kTimer);
+  if (added && source >= 0) added = descriptor.poller_.add(source, EPOLLIN, kSource);
   if (!added) return added.failure();
   return descriptor;
 }
@@ -39,7 +44,7 @@ Result<PollDescriptor> PollDescriptor::create(const Directory& pipes, mode_t mod
 bool PollDescriptor::clear() noexcept {
   bool is_time = false;
   for (const epoll_event& event : poller_.wait({})) {
-    if (event.data.u64 == kPipe) {
+    if (event.data.u64 == kSource) {
       pipe_.drain();
     } else {
       std::uint64_t expirations = 0;

@@ -21,7 +21,7 @@ using Time = Clock::time_point;
 struct WaitSet::State {
   enum class Kind : std::uint8_t { port, deadline, interval, descriptor };
 
-  struct Entry final : Waitable::Watcher {
+  struct Entry final : Attachable::Watcher {
     Entry(State& owner, Kind what, Callback what_to_do)
         : state(owner), kind(what), callback(std::move(what_to_do)) {}
     void on_closed() noexcept override { state.forget(*this); }
@@ -31,8 +31,8 @@ struct WaitSet::State {
     Callback callback;
     std::uint64_t number = 0;  // counts up
     bool is_attached = true;
-    Waitable* waitable = nullptr;       // of ports and deadlines
-    DoorbellSleeper::Bell bell{};       // the waitable's
+    Attachable* waitable = nullptr;     // of ports and deadlines
+    Waker waker{};                      // the waitable's
     std::chrono::nanoseconds period{};  // of deadlines and intervals
     Time due{};                         // the same
     int fd = -1;                        // of descriptors
@@ -70,14 +70,14 @@ struct WaitSet::State {
     return true;
   }
   std::size_t round();
-  void restart_deadlines(const Waitable* taken = nullptr) noexcept;
+  void restart_deadlines(const Attachable* taken = nullptr) noexcept;
   [[nodiscard]] bool is_due(Entry& entry, Time now) noexcept;
   bool sleep(Time until);
 
   Failure failure;
   DoorbellSleeper sleeper;
   std::vector<std::unique_ptr<Entry>> entries;  // by number
-  std::set<Waitable*> waitables;                // of the entries
+  std::set<Attachable*> waitables;              // of the entries
   std::uint64_t last_number = 0;
   std::size_t deadlines = 0;
   bool is_in_round = false;
@@ -93,7 +93,7 @@ WaitSet::State::~State() {
     if (entry->waitable != nullptr) entry->waitable->remove_watcher(*entry);
   }
   // Now: a callback may own its port, which goes when the callback is destroyed.
-  (void)sleeper.set_bells({});
+  (void)sleeper.set_wakers({});
 }
 
 Result<std::uint64_t> WaitSet::State::add(std::unique_ptr<Entry> entry) {
@@ -116,7 +116,7 @@ Result<std::uint64_t> WaitSet::State::add(std::unique_ptr<Entry> entry) {
   }
   entries.push_back(std::move(entry));
   if (added.waitable == nullptr) return added.number;
-  added.bell = {&added.waitable->doorbell(), &added.waitable->pipes(), added.waitable->pipe_mode()};
+  added.waker = added.waitable->waker();
   added.waitable->add_watcher(added);
   if (added.kind == Kind::deadline) ++deadlines;
   if (auto gathered = gather(); !gathered) {
@@ -136,23 +136,23 @@ void WaitSet::State::forget(Entry& entry) noexcept {
   entry.is_attached = false;
   if (entry.kind == Kind::descriptor) sleeper.remove(entry.fd);
   if (entry.kind == Kind::deadline) --deadlines;
-  if (Waitable* waitable = std::exchange(entry.waitable, nullptr)) {
+  if (Attachable* waitable = std::exchange(entry.waitable, nullptr)) {
     waitable->remove_watcher(entry);
     (void)gather();  // less never fails
   }
   if (!is_in_round) sweep();
 }
 
-/// Tells the sleeper which doorbells there are.
+/// Tells the sleeper which wakers there are.
 Result<void> WaitSet::State::gather() {
-  std::vector<DoorbellSleeper::Bell> bells;
+  std::vector<Waker> wakers;
   waitables.clear();
   for (const auto& entry : entries) {
     if (entry->waitable == nullptr) continue;
-    bells.push_back(entry->bell);
+    wakers.push_back(entry->waker);
     waitables.insert(entry->waitable);
   }
-  return sleeper.set_bells(std::move(bells));
+  return sleeper.set_wakers(wakers);
 }
 
 /// Destroys what is detached.
@@ -197,7 +197,7 @@ std::size_t WaitSet::State::wait(std::chrono::nanoseconds timeout) {
 std::size_t WaitSet::State::round() {
   const Time now = Clock::now();
   if (now >= next_look) {
-    for (Waitable* waitable : waitables) waitable->look();
+    for (Attachable* waitable : waitables) waitable->look();
     next_look = Clock::now() + kLongestSleep;
   }
   for (const std::uint64_t number : sleeper.ready_descriptors()) {
@@ -226,7 +226,7 @@ std::size_t WaitSet::State::round() {
 
 /// The time begins anew for the deadlines of `taken`, which is about to be read; without it, for
 /// those of every port that has something.
-void WaitSet::State::restart_deadlines(const Waitable* taken) noexcept {
+void WaitSet::State::restart_deadlines(const Attachable* taken) noexcept {
   if (deadlines == 0) return;
   for (const auto& entry : entries) {
     if (entry->kind != Kind::deadline || !entry->is_attached) continue;
@@ -286,7 +286,7 @@ WaitSet::Attachment WaitSet::attached(Result<std::uint64_t> number) noexcept {
   return attachment;
 }
 
-WaitSet::Attachment WaitSet::attach_waitable(Waitable& waitable,
+WaitSet::Attachment WaitSet::attach_waitable(Attachable& waitable,
                                              std::optional<std::chrono::nanoseconds> deadline,
                                              Callback callback) noexcept {
   auto entry = std::make_unique<State::Entry>(

@@ -4,6 +4,14 @@
 
 namespace sluice {
 
+void Attachable::cut_link() noexcept {
+  while (!watchers_.empty()) {  // others may be removed meanwhile
+    Watcher* watcher = watchers_.back();
+    watchers_.pop_back();
+    watcher->on_closed();
+  }
+}
+
 Waitable::Waitable() noexcept = default;
 Waitable::~Waitable() { cut_link(); }
 
@@ -26,11 +34,7 @@ bool Waitable::clear_and_arm() noexcept {
 
 void Waitable::cut_link() noexcept {
   descriptor_.reset();
-  while (!watchers_.empty()) {  // others may be removed meanwhile
-    Watcher* watcher = watchers_.back();
-    watchers_.pop_back();
-    watcher->on_closed();
-  }
+  Attachable::cut_link();
 }
 
 }  // namespace sluice

@@ -12,6 +12,8 @@
 // the other's store. A sleeper killed while armed costs one needless wake-up.
 #pragma once
 
+#include <sys/types.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -85,6 +87,16 @@ struct Doorbell {
     }
     if ((who & kPipes) != 0) wake_pipes(pipes);
   }
+};
+
+/// What wakes who sleeps for several things: a doorbell, with the directory of its sleepers' pipes
+/// and the mode of a new one; or a descriptor that can be read. Neither: nothing but the time.
+struct Waker {
+  Doorbell* doorbell = nullptr;
+  const Directory* pipes = nullptr;
+  mode_t pipe_mode = 0;
+  int fd = -1;
+  bool operator==(const Waker&) const = default;
 };
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);

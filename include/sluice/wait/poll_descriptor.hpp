@@ -2,7 +2,7 @@
 //
 // A descriptor that can be read when a port may have something: for epoll, Qt, asio. It stands for
 // a wake pipe, which wakers write to, and a timer of kLongestSleep, because a peer can be killed
-// between its store and its wake.
+// between its store and its wake. In the place of the pipe may be another descriptor.
 //
 //   fd ── epoll ─┬─ wake pipe   a waker found the doorbell armed for pipes
 //                └─ timer       time to look who is alive
@@ -22,6 +22,9 @@ class PollDescriptor {
   /// A pipe of permissions `mode` in `pipes`, which must outlive this. Errors: as
   /// WakePipe::create; system (too many descriptors).
   [[nodiscard]] static Result<PollDescriptor> create(const Directory& pipes, mode_t mode);
+  /// For `source`, which its owner makes unreadable, or for the timer alone (-1).
+  /// Errors: system (too many descriptors).
+  [[nodiscard]] static Result<PollDescriptor> create(int source);
 
   [[nodiscard]] int fd() const noexcept { return poller_.fd(); }
   /// Makes it readable.

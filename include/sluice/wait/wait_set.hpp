@@ -55,9 +55,9 @@ class WaitSet {
   WaitSet& operator=(WaitSet&&) noexcept;
   ~WaitSet();
 
-  /// Calls `callback` in each round in which there is something to take from `port`. It should take
-  /// all there is, or at least one: what is left there makes it be called again at once. A port
-  /// that is destroyed is detached; it may be moved.
+  /// Calls `callback` in each round in which there is something to take from `port`, which may also
+  /// be a watch. It should take all there is, or at least one: what is left there makes it be called
+  /// again at once. A port that is destroyed is detached; it may be moved.
   /// Errors: forked; closed (the port was moved from); invalid_options (an empty callback, here and
   /// below); where pipes are needed (see docs/waiting.md)
   /// no_memory, no_permission, system.
@@ -121,7 +121,7 @@ class WaitSet {
  private:
   struct State;
 
-  Attachment attach_waitable(Waitable& waitable, std::optional<std::chrono::nanoseconds> deadline,
+  Attachment attach_waitable(Attachable& waitable, std::optional<std::chrono::nanoseconds> deadline,
                              Callback callback) noexcept;
   Attachment attach_period(std::chrono::nanoseconds interval, Callback callback) noexcept;
   std::size_t wait_for(std::chrono::nanoseconds timeout);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What can be slept for: a port, or a pending response, that others fill and ring for. Its own
-// `wait` sleeps on the doorbell's futex; a wait set sleeps for several at once, and whoever has an
-// event loop of another kind sleeps on a descriptor.
+// What a wait set can wait for (`Attachable`), and what of it has a doorbell (`Waitable`): a port,
+// or a pending response, that others fill and ring for. Its own `wait` sleeps on the doorbell's
+// futex; a wait set sleeps for several at once, and whoever has an event loop of another kind
+// sleeps on a descriptor.
 //
-// A class of ports takes part by deriving from this, offering `waitable()` and `fd()`, calling
-// `settle_descriptor()` where it finds nothing, and `cut_link()` when it is closed.
+// A class of ports takes part by deriving from `Waitable`, offering `waitable()` and `fd()`,
+// calling `settle_descriptor()` where it finds nothing, and `cut_link()` when it is closed.
 #pragma once
 
 #include <sys/types.h>
@@ -21,30 +22,28 @@ namespace sluice {
 class PollDescriptor;
 
 /// Thread safety: as the port.
-class Waitable {
+class Attachable {
  public:
   /// Who sleeps for it together with others.
   class Watcher {
    public:
-    /// It is closed: from here on neither it nor its doorbell and directory may be used.
+    /// It is closed: from here on neither it nor its waker may be used.
     virtual void on_closed() noexcept = 0;
 
    protected:
     ~Watcher() = default;
   };
 
-  Waitable() noexcept;
-  Waitable(const Waitable&) = delete;
-  Waitable& operator=(const Waitable&) = delete;
+  Attachable() noexcept = default;
+  Attachable(const Attachable&) = delete;
+  Attachable& operator=(const Attachable&) = delete;
 
   /// Why nobody can wait for it, where that is so: then nothing else may be called. Stays where it
   /// is.
   [[nodiscard]] virtual const Failure* refusal() const noexcept { return nullptr; }
-  /// Rung after each change that may make it ready.
-  [[nodiscard]] virtual Doorbell& doorbell() noexcept = 0;
-  /// Where the doorbell's wake pipes are, and the mode of a new one.
-  [[nodiscard]] virtual const Directory& pipes() const noexcept = 0;
-  [[nodiscard]] virtual mode_t pipe_mode() const noexcept = 0;
+  /// What wakes who sleeps for it together with others, after each change that may make it ready.
+  /// The same at each call.
+  [[nodiscard]] virtual Waker waker() noexcept = 0;
   /// Whether there is something to take, as far as can be seen without taking it. System calls only
   /// when ports have come or gone.
   [[nodiscard]] virtual bool is_ready() noexcept = 0;
@@ -55,6 +54,29 @@ class Waitable {
   /// Until it is closed, or `watcher` is removed.
   void add_watcher(Watcher& watcher) { watchers_.push_back(&watcher); }
   void remove_watcher(Watcher& watcher) noexcept { std::erase(watchers_, &watcher); }
+
+ protected:
+  ~Attachable() { cut_link(); }
+  /// Nobody can wait for it any more. Precondition: its waker is there still.
+  void cut_link() noexcept;
+
+ private:
+  std::vector<Watcher*> watchers_;
+};
+
+/// Thread safety: as the port.
+class Waitable : public Attachable {
+ public:
+  Waitable() noexcept;
+
+  /// Rung after each change that may make it ready.
+  [[nodiscard]] virtual Doorbell& doorbell() noexcept = 0;
+  /// Where the doorbell's wake pipes are, and the mode of a new one.
+  [[nodiscard]] virtual const Directory& pipes() const noexcept = 0;
+  [[nodiscard]] virtual mode_t pipe_mode() const noexcept = 0;
+  [[nodiscard]] Waker waker() noexcept final {
+    return {.doorbell = &doorbell(), .pipes = &pipes(), .pipe_mode = pipe_mode()};
+  }
 
   /// For `fd()`: a descriptor that can be read when there may be something; the same one at each
   /// call. Precondition: not in a forked child. Errors: as PollDescriptor::create.
@@ -75,15 +97,14 @@ class Waitable {
  private:
   bool clear_and_arm() noexcept;
 
-  std::vector<Watcher*> watchers_;
   std::unique_ptr<PollDescriptor> descriptor_;
 };
 
-/// A port, or a handle, that a wait set can wait for. `waitable()` stays where it is when the port
-/// is moved.
+/// A port, a handle or a watch that a wait set can wait for. `waitable()` stays where it is when
+/// the port is moved.
 template <typename Port>
 concept WaitablePort = requires(Port& port) {
-  { port.waitable() } -> std::convertible_to<Waitable&>;
+  { port.waitable() } -> std::convertible_to<Attachable&>;
 };
 
 }  // namespace sluice
