@@ -30,7 +30,7 @@ std::vector<Departed> departed(const Directory& service, const PortKind& kind) {
     const auto file = open_file(service, name, true);
     if (!file || is_locked(*file) || is_kept(service, kind, name)) continue;
     const auto status = status_of(*file, name);
-    if (status) found.push_back({name, header_of_gone(*file, kind).announced, status->bytes});
+    if (status) found.push_back({name, read_header(*file, kind).announced, status->bytes});
   }
   std::sort(found.begin(), found.end(),
             [](const Departed& a, const Departed& b) { return a.announced < b.announced; });
@@ -54,8 +54,7 @@ bool is_awaited(const Directory& service, const PortKind& kind, std::uint64_t an
 
 }  // namespace
 
-FileHeader header_of_gone(const File& file, const PortKind& kind) {
-  // Nobody writes it any more.
+FileHeader read_header(const File& file, const PortKind& kind) {
   FileHeader header{};
   const bool is_good = ::pread(file.fd(), &header, sizeof header, 0) == sizeof header &&
                        header.magic == FileHeader::kMagic && header.kind == kind.file &&
@@ -89,7 +88,7 @@ void limit_departed(const Directory& service, const PortKind& kind) {
     const Departed& oldest = all[i];
     bytes -= oldest.bytes;
     const bool is_removed = remove_dead_file(service, oldest.name, [&](const File& file) {
-      if (header_of_gone(file, kind).announced != oldest.announced) return false;  // another's
+      if (read_header(file, kind).announced != oldest.announced) return false;  // another's
       if (kind.before_drop != nullptr) kind.before_drop(service, oldest.name, all[i + 1].name);
       return true;
     });

@@ -67,19 +67,44 @@ std::vector<PortInfo> ports_in(const Directory& service, const std::vector<NodeI
     if (!alive && has_left(service, name, *file)) continue;
     const FileHeader& header = file->header();  // three of its words change meanwhile: no copy
     const auto node = std::ranges::find(nodes, header.node, &NodeInfo::id);
-    ports.push_back({.kind = std::string(port->kind.name),
-                     .seat = port->seat,
-                     .pid = header.pid,
-                     .node = header.node,
-                     .node_name = node == nodes.end() ? "" : node->name,
-                     .incarnation = header.incarnation,
-                     .alive = alive});
+    ports.push_back(info_of(*port, header, alive, node == nodes.end() ? "" : node->name));
   }
   std::ranges::sort(ports, {}, [](const PortInfo& port) { return std::tie(port.kind, port.seat); });
   return ports;
 }
 
+/// The node with the file `name`; nothing where that is no good, or where it has left.
+std::optional<NodeInfo> node_in(const Directory& directory, const std::string& name) {
+  const auto file = SharedFile::open(directory, name, FileKind::node, sizeof(NodeFile));
+  if (is_passed_over(file)) return std::nullopt;
+  const bool alive = is_locked(file->file());
+  if (!alive && has_left(directory, name, *file)) return std::nullopt;
+  auto node = describe_node(*file);
+  if (is_passed_over(node)) return std::nullopt;
+  node->alive = alive;
+  return std::move(*node);
+}
+
 }  // namespace
+
+ServiceInfo info_of(ServiceDescription description) {
+  return {.name = std::move(description.name),
+          .pattern = std::string(to_string(description.pattern)),
+          .schema = std::move(description.schema),
+          .response_schema = std::move(description.response),
+          .ports = {}};
+}
+
+PortInfo info_of(const PortName& port, const FileHeader& header, bool alive,
+                 std::string node_name) {
+  return {.kind = std::string(port.kind.name),
+          .seat = port.seat,
+          .pid = header.pid,
+          .node = header.node,
+          .node_name = std::move(node_name),
+          .incarnation = header.incarnation,
+          .alive = alive};
+}
 
 std::vector<ServiceInfo> services(const RootOptions& options) {
   std::vector<ServiceInfo> found;
@@ -98,11 +123,8 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
     if (is_passed_over(file)) continue;
     auto description = describe(*file);
     if (is_passed_over(description)) continue;
-    found.push_back({.name = std::move(description->name),
-                     .pattern = std::string(to_string(description->pattern)),
-                     .schema = std::move(description->schema),
-                     .response_schema = std::move(description->response),
-                     .ports = ports_in(*service, known)});
+    found.push_back(info_of(std::move(*description)));
+    found.back().ports = ports_in(*service, known);
   }
   std::ranges::sort(found, {}, &ServiceInfo::name);
   return found;
@@ -132,17 +154,17 @@ std::vector<NodeInfo> nodes(const RootOptions& options) {
   const auto names = list(*directory);
   if (!names) return found;
   for (const std::string& name : *names) {
-    const auto file = SharedFile::open(*directory, name, FileKind::node, sizeof(NodeFile));
-    if (is_passed_over(file)) continue;
-    const bool alive = is_locked(file->file());
-    if (!alive && has_left(*directory, name, *file)) continue;
-    auto node = describe_node(*file);
-    if (is_passed_over(node)) continue;
-    node->alive = alive;
-    found.push_back(std::move(*node));
+    if (auto node = node_in(*directory, name)) found.push_back(std::move(*node));
   }
   std::ranges::sort(found, {}, [](const NodeInfo& node) { return std::tie(node.name, node.id); });
   return found;
+}
+
+std::string name_of_node(const RootOptions& options, std::uint64_t id) {
+  const auto directory = open_domain_directory(options, "nodes");
+  if (!directory) return {};
+  const auto node = node_in(*directory, NodeState::file_name_of(id));
+  return node ? node->name : std::string();
 }
 
 }  // namespace sluice

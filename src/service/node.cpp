@@ -32,7 +32,7 @@ void log_other_places(const NodeState& node) {
 
 }  // namespace
 
-std::string NodeState::file_name() const { return format("{:016x}", id_); }
+std::string NodeState::file_name_of(std::uint64_t id) { return format("{:016x}", id); }
 
 Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name,
                                                            const RootOptions& options) {
@@ -46,7 +46,7 @@ Result<std::shared_ptr<const NodeState>> NodeState::create(std::string_view name
   const auto published = while_not_found([&] { return node->publish(); });
   if (!published) return explained(published.failure());
   // Everything rests on seeing who is alive: a file system on which locks do nothing is refused.
-  const auto again = open_file(node->nodes_, node->file_name(), false);
+  const auto again = open_file(node->nodes_, file_name_of(node->id_), false);
   if (!again) return again.failure();
   if (!is_locked(*again)) {
     return Failure{Errc::locks_unsupported,
@@ -72,7 +72,7 @@ Result<void> NodeState::publish() {
   words.executable_bytes = static_cast<std::uint32_t>(executable.size());
   char* text = file->region().at<char>(NodeFile::kTextOffset);
   std::ranges::copy(executable, std::ranges::copy(name_, text).out);
-  if (auto linked = file->link(*nodes, file_name()); !linked) return linked;
+  if (auto linked = file->link(*nodes, file_name_of(id_)); !linked) return linked;
   nodes_ = std::move(*nodes);
   file_ = std::move(*file);
   return {};
@@ -80,7 +80,7 @@ Result<void> NodeState::publish() {
 
 NodeState::~NodeState() {
   if (is_forked() || !file_.is_open()) return;
-  ::unlinkat(nodes_.fd(), file_name().c_str(), 0);
+  ::unlinkat(nodes_.fd(), file_name_of(id_).c_str(), 0);
   file_ = {};
   reap_domain(options_);
 }

@@ -13,7 +13,7 @@ bool reap_port(const Directory& service, const std::string& name, bool is_ending
   if (!port) return remove_dead_file(service, name);
   const PortKind& kind = port->kind;
   const auto is_needed = [&](const File& file) {
-    return !is_ending && is_wanted(service, kind, name, header_of_gone(file, kind).announced);
+    return !is_ending && is_wanted(service, kind, name, read_header(file, kind).announced);
   };
   if (kind.receivers != nullptr) {
     // Asked before the lock is taken, too: as long as it is held, the owner seems to live.
@@ -50,7 +50,7 @@ Result<OpenedPort> open_living(const Directory& service, Board& board, const std
   if (!status) return status.failure();
   const bool is_gone = !is_locked(*file);
   const auto port = port_of(name);
-  if (!is_gone || (port && header_of_gone(*file, port->kind).announced > looked)) {
+  if (!is_gone || (port && read_header(*file, port->kind).announced > looked)) {
     return OpenedPort{.file = std::move(*file), .inode = status->inode, .is_gone = is_gone};
   }
   if (reap_port(service, name)) board.announce_change(service);

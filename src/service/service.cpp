@@ -55,6 +55,10 @@ std::string_view to_string(Pattern pattern) noexcept {
   return kNames[number < kNames.size() ? number : 0];
 }
 
+std::string key_of_service(Pattern pattern, std::string_view name) {
+  return key_of(format("{}:{}", to_string(pattern), name));
+}
+
 Result<ServiceDescription> describe(const SharedFile& file) {
   const auto& words = *file.region().at<ServiceFile>(0);
   const std::uint64_t name_bytes = words.name_bytes;
@@ -154,7 +158,7 @@ Result<std::shared_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
 Result<std::shared_ptr<Service>> Service::join_once(const std::shared_ptr<const NodeState>& node,
                                                     const ServiceDescription& description,
                                                     OpenMode mode) {
-  const std::string key = key_of(format("{}:{}", to_string(description.pattern), description.name));
+  const std::string key = key_of_service(description.pattern, description.name);
   if (auto shared = node->memberships().find(key)) {
     if (mode == OpenMode::create_only) return shared->exists_already();
     if (auto checked = shared->check_type(description); !checked) return checked.failure();

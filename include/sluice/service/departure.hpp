@@ -54,8 +54,9 @@ template <typename Word>
   return generation != 0 && generation < announced;
 }
 
-/// The header of a port of `kind` that is gone; zeros where the file is no good. A system call.
-[[nodiscard]] FileHeader header_of_gone(const File& file, const PortKind& kind);
+/// The header of the file of a port of `kind` at this moment, final once the port is gone; zeros
+/// where the file is no good. A system call.
+[[nodiscard]] FileHeader read_header(const File& file, const PortKind& kind);
 
 /// Whether the file `name` of a sender of `kind` is needed by those who come late. System calls.
 [[nodiscard]] bool is_kept(const Directory& service, const PortKind& kind, const std::string& name);

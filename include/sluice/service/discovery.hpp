@@ -12,6 +12,10 @@
 
 namespace sluice {
 
+struct FileHeader;
+struct PortName;
+struct ServiceDescription;
+
 struct PortInfo {
   /// "publisher", "subscriber", "client", "server", "notifier", "listener", "producer", "worker"
   std::string kind;
@@ -53,5 +57,13 @@ struct NodeInfo {
 /// For messages: who lives in the open directory of a service, such as "publisher 0 of node
 /// 'camera' (process 4711)"; a few of them.
 [[nodiscard]] std::string who_is_in(const Directory& service, const RootOptions& options);
+/// For the library: what is shown of a service, without its ports, and of a port. `header` is that
+/// of its file.
+[[nodiscard]] ServiceInfo info_of(ServiceDescription description);
+[[nodiscard]] PortInfo info_of(const PortName& port, const FileHeader& header, bool alive,
+                               std::string node_name);
+/// For the library: the name of the node `id`, empty where it is gone. `options` come from
+/// `resolve`. System calls.
+[[nodiscard]] std::string name_of_node(const RootOptions& options, std::uint64_t id);
 
 }  // namespace sluice

@@ -57,6 +57,8 @@ class NodeState {
   NodeState(const NodeState&) = delete;
   NodeState& operator=(const NodeState&) = delete;
 
+  [[nodiscard]] static std::string file_name_of(std::uint64_t id);
+
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   [[nodiscard]] const RootOptions& options() const noexcept { return options_; }
@@ -68,7 +70,6 @@ class NodeState {
   NodeState() = default;
 
   Result<void> publish();
-  [[nodiscard]] std::string file_name() const;
 
   std::string name_;
   RootOptions options_;

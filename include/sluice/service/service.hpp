@@ -12,6 +12,7 @@
 // `service` disappears last: killed in the middle of the removal, the next who comes finishes it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,8 +28,13 @@ namespace sluice {
 
 enum class Pattern : std::uint32_t { publish_subscribe = 1, request_response, event, work_queue };
 
+inline constexpr std::array kPatterns{Pattern::publish_subscribe, Pattern::request_response,
+                                      Pattern::event, Pattern::work_queue};
+
 /// "publish-subscribe", "request-response", "event", "work-queue"
 [[nodiscard]] std::string_view to_string(Pattern pattern) noexcept;
+/// The name of the service's directory. Each pattern has services of its own.
+[[nodiscard]] std::string key_of_service(Pattern pattern, std::string_view name);
 
 struct ServiceFile {
   FileHeader header;

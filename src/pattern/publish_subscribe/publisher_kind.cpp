@@ -41,7 +41,7 @@ Result<Newest> newest_in(const Directory& service, const std::string& name) {
   const auto file = open_file(service, name, false);
   if (!file) return file.failure();
   alignas(PublisherFile) std::array<std::byte, sizeof(PublisherFile)> bytes;
-  if (header_of_gone(*file, kPublisherKind).magic == 0 ||
+  if (read_header(*file, kPublisherKind).magic == 0 ||
       ::pread(file->fd(), bytes.data(), bytes.size(), 0) != ssize_t{sizeof bytes}) {
     return Failure{Errc::corrupted, service.path_of(name)};
   }
