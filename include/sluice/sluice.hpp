@@ -26,4 +26,5 @@
 #include <sluice/service/discovery.hpp>
 #include <sluice/service/node.hpp>
 #include <sluice/service/open_mode.hpp>
+#include <sluice/service/watch.hpp>
 #include <sluice/wait/wait_set.hpp>

@@ -60,6 +60,11 @@ std::optional<LockKind> lock_of_another(const File& file) noexcept {
   return lock.l_type == F_WRLCK ? LockKind::exclusive : LockKind::shared;
 }
 
+bool is_locked_shared(const File& file) noexcept {
+  struct flock lock = whole_file(F_WRLCK);
+  return ::fcntl(file.fd(), F_OFD_GETLK, &lock) != 0 || lock.l_type == F_RDLCK;
+}
+
 Result<bool> try_lock_mark(File& file, std::uint64_t mark) {
   return try_lock_bytes(file, mark_on_file(F_WRLCK, mark));
 }

@@ -28,6 +28,9 @@ void unlock(File& file) noexcept;
   return lock_of_another(file).has_value();
 }
 
+/// Whether another one holds a shared lock. Has no effect on the lock.
+[[nodiscard]] bool is_locked_shared(const File& file) noexcept;
+
 /// A lock of its own, exclusive, for the number `mark` (below 2^40) on a file that is open for
 /// writing. It is no lock of the file. False: somebody else holds it. Errors: as `try_lock`.
 [[nodiscard]] Result<bool> try_lock_mark(File& file, std::uint64_t mark);

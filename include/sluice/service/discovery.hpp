@@ -57,6 +57,7 @@ struct NodeInfo {
 /// For messages: who lives in the open directory of a service, such as "publisher 0 of node
 /// 'camera' (process 4711)"; a few of them.
 [[nodiscard]] std::string who_is_in(const Directory& service, const RootOptions& options);
+
 /// For the library: what is shown of a service, without its ports, and of a port. `header` is that
 /// of its file.
 [[nodiscard]] ServiceInfo info_of(ServiceDescription description);
