@@ -26,7 +26,6 @@ Result<void> DoorbellSleeper::set_wakers(const std::vector<Waker>& wakers) {
   std::ranges::sort(bells_, {}, &Waker::doorbell);
   bells_.erase(std::unique(bells_.begin(), bells_.end()), bells_.end());
   std::ranges::sort(sources_);
-  sources_.erase(std::unique(sources_.begin(), sources_.end()), sources_.end());
   return choose();
 }
 

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sluice/platform/lock.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/child_process.hpp>
@@ -177,6 +180,38 @@ TEST_F(ServiceWatches, WhoWasRemovedBeforeTheLookHasDiedAllTheSame) {
   victim.child.kill();
   EXPECT_GT(node.reap(), 0U);
   EXPECT_EQ(sorted(next_texts(watch, kinds().size())), of_every_kind("died"));
+}
+
+/// Who removes a dead one's file locks it, and so makes it seem to live.
+TEST_F(ServiceWatches, WhoDiedDoesNotComeAgainWhileItsFileIsRemoved) {
+  Victim victim;
+  EXPECT_EQ(watch.receive().size(), kinds().size());
+  victim.child.kill();
+  EXPECT_EQ(next(watch, kinds().size()).size(), kinds().size());
+  EXPECT_EQ(watch.receive().size(), 0U);
+  const auto directory = open_directory_at_path(directory_of_publisher());
+  ASSERT_TRUE(directory);
+  auto file = open_file(*directory, "publisher.0", true);
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(*try_lock(*file, LockKind::exclusive));
+  for (int look = 0; look < 3; ++look) EXPECT_EQ(texts_of(watch.receive()), Texts());
+  file->close();
+  EXPECT_EQ(texts_of(watch.receive()), Texts());
+}
+
+/// Its name goes before its lock, and the kernel tells of the name.
+TEST_F(ServiceWatches, WhoSaysThatItLeavesHasLeftThoughItsLockIsThere) {
+  const Publisher<int> publisher(other, "service");
+  EXPECT_EQ(watch.receive().size(), 1U);
+  const auto directory = open_directory_at_path(directory_of_publisher());
+  ASSERT_TRUE(directory);
+  const auto file = open_file(*directory, "publisher.0", true);
+  ASSERT_TRUE(file);
+  const std::uint32_t has_left = 1;
+  ASSERT_EQ(::pwrite(file->fd(), &has_left, sizeof has_left, offsetof(FileHeader, has_left)),
+            sizeof has_left);
+  EXPECT_EQ(texts_of(watch.receive()), Texts{"left publisher.0"});
+  EXPECT_EQ(texts_of(watch.receive()), Texts());
 }
 
 TEST_F(Watches, TheFirstLookTellsWhoIsThereAndNotWhoIsDead) {
@@ -369,6 +404,55 @@ TEST_F(InAWaitSet, ItIsAttachedTwiceDetachedAndDestroyed) {
   }
   EXPECT_EQ(set.size(), 0U);
   EXPECT_EQ(set.wait(0s), 0U);
+}
+
+TEST_F(InAWaitSet, ItIsAttachedAgain) {
+  std::array<int, 2> silent{};
+  ASSERT_EQ(::pipe(silent.data()), 0);
+  ASSERT_TRUE(set.attach_fd(silent[0], [] {}));
+  EXPECT_TRUE(set.detach(attachment));
+  EXPECT_TRUE(set.attach(watch, [] {})) << set.last_failure().message;
+  const Publisher<int> publisher(other, "service");
+  EXPECT_EQ(set.wait(60s), 1U);
+  set = WaitSet();
+  for (const int end : silent) ::close(end);
+}
+
+/// The shortest time of several in which `sleep()` has noticed a port that comes 5 ms later. Who
+/// only looks every 100 ms cannot be as quick, since each sleep begins with a look.
+Clock::duration shortest(const Node& node, const std::function<void()>& sleep) {
+  auto time = Clock::duration::max();
+  for (int attempt = 0; attempt < 50 && time > 30ms; ++attempt) {
+    std::optional<Listener> listener;
+    Clock::time_point made;
+    std::thread thread([&] {
+      std::this_thread::sleep_for(5ms);
+      listener.emplace(node, "service");
+      made = Clock::now();
+    });
+    sleep();
+    const auto noticed = Clock::now();
+    thread.join();
+    time = std::min<Clock::duration>(time, noticed - made);
+  }
+  return time;
+}
+
+TEST_F(ServiceWatches, ASleeperIsWokenAsSoonAsSomebodyComes) {
+  EXPECT_LT(shortest(other,
+                     [&] {
+                       watch.receive();
+                       EXPECT_EQ(texts_of(watch.wait(60s)), Texts{"came listener.0"});
+                     }),
+            30ms);
+  EXPECT_LT(shortest(other,
+                     [&] {
+                       watch.receive();
+                       WaitSet set;  // its first look is as far away as can be
+                       EXPECT_TRUE(set.attach(watch, [&] { watch.receive(); }));
+                       EXPECT_EQ(set.wait(60s), 1U);
+                     }),
+            30ms);
 }
 
 TEST_F(ServiceWatches, ADescriptorIsReadableUntilReceiveHasFoundAll) {
