@@ -73,13 +73,6 @@ TEST_F(NodeName, WhatIsWrongIsNamedWithItsByte) {
   EXPECT_TRUE(root.files().empty());
 }
 
-TEST_F(NodeName, OfAServiceIsStillPlain) {
-  const Node node("node");
-  const auto publisher = Publisher<int>::create(node, "left camera");
-  EXPECT_TRUE(says(publisher.failure(), Errc::invalid_name, {"service name", "0x20"}));
-  EXPECT_EQ(Publisher<int>::create(node, "").failure().code, Errc::invalid_name);
-}
-
 TEST_F(NodeName, ThatATerminalWouldObeyIsPassedOver) {
   const Node node("drive");
   scribble("/nodes/", NodeFile::kTextOffset, "\x1b[2J\n");
