@@ -40,7 +40,7 @@ class Watch {
   /// What has changed since the last call; the first one tells of all who are there as having come.
   /// Who goes is told before who comes. Each coming and each going is told once and in turn; but
   /// who came and went between two looks is not told at all. Does not block. Allocates; some 50
-  /// system calls, and some for each who is there.
+  /// system calls, and four for each who is there.
   std::vector<Change> receive() noexcept { return wait(std::chrono::nanoseconds{0}); }
 
   /// The same, but sleeps until there is something, at most `timeout`; then nothing is returned.
