@@ -121,7 +121,7 @@ SharedHeap& SharedHeap::of(const void* anchor) noexcept {
   // relaxed: written before the anchor, and not changed while a container has that anchor.
   if (entry != nullptr) return *entry->heap.load(std::memory_order_relaxed);
   abort_with(
-      "a container is changed that this process does not own: it was received, or its publisher or "
+      "a container is changed that this process does not own: it was received, or its port or "
       "segment is gone; change a copy");
 }
 

@@ -62,7 +62,20 @@ Result<SlotPool> SlotPool::create(SharedFile& file, SlotTable& table, std::uint6
 
 Result<std::uint64_t> SlotPool::allocate(std::uint64_t bytes, std::uint64_t alignment) {
   if (!shared_heap_) return heap_->allocate(bytes, alignment);
-  return shared_heap_->allocate_for_good(bytes, alignment);
+  return shared_heap_->allocate_uncounted(bytes, alignment);
+}
+
+void SlotPool::deallocate(std::uint64_t offset) noexcept {
+  if (!shared_heap_) return heap_->deallocate(offset);
+  shared_heap_->deallocate_uncounted(offset);
+}
+
+void SlotPool::when_short(std::function<bool()> make_room) {
+  if (!shared_heap_) return heap_->when_short(std::move(make_room));
+  // A container may grow on another thread than the port's; that one must not touch the slots.
+  heap_->when_short([heap = shared_heap_.get(), make_room = std::move(make_room)] {
+    return heap->is_used_here() && make_room();
+  });
 }
 
 Result<void> SlotPool::add_slot() {
@@ -127,6 +140,9 @@ Result<std::byte*> SlotPool::resize(Slot slot, std::uint64_t count) {
 
 bool SlotPool::release_blocks(std::span<const Slot> slots) noexcept {
   bool any = false;
+  if (layout_.shape == PayloadShape::dynamic) {
+    for (const Slot slot : slots) any |= clear(slot);
+  }
   if (layout_.shape != PayloadShape::slice) return any;
   for (const Slot slot : slots) {
     auto& words = *reinterpret_cast<SliceWords*>(payloads_[slot]);
@@ -140,9 +156,11 @@ bool SlotPool::release_blocks(std::span<const Slot> slots) noexcept {
   return any;
 }
 
-void SlotPool::destroy(Slot slot) noexcept {
+bool SlotPool::clear(Slot slot) noexcept {
+  if (!built_[slot]) return false;
   built_[slot] = false;
   layout_.destroy(payloads_[slot]);
+  return true;
 }
 
 bool PeerSlots::fail(const std::string& what) {

@@ -216,12 +216,16 @@ TEST(SlotPool, DestroysWhatWasBuiltOnce) {
                  ++destroyed;
                }});
   owner.grow(2).value();
-  owner.pool.clear(0);
+  const Slot slots[] = {0, 1};
+  EXPECT_FALSE(owner.pool.release_blocks(slots));
   EXPECT_EQ(destroyed, 0);
-  owner.pool.set_built(0);
-  owner.pool.clear(0);
-  owner.pool.clear(0);
+  owner.pool.place(0).set_built();
+  EXPECT_TRUE(owner.pool.release_blocks(slots));
+  EXPECT_FALSE(owner.pool.release_blocks(slots));
   EXPECT_EQ(destroyed, 1);
+  owner.pool.place(1).set_built();
+  EXPECT_FALSE(owner.pool.place(1).prepare().is_private());
+  EXPECT_EQ(destroyed, 2) << "before the next one is built";
 }
 
 TEST(PeerSlots, SeesSlotsThatAreAddedLaterAndWhatIsInThem) {

@@ -16,7 +16,7 @@
 
 namespace sluice {
 
-/// Allocates `T`s in the heap of a publisher or a segment, or, if it was made without one, in the
+/// Allocates `T`s in the heap of a port or a segment, or, if it was made without one, in the
 /// private heap of the process. Meets the requirements of the standard library's allocators.
 ///
 /// A copied container uses the private heap, so that a copy of a received one is an ordinary value;

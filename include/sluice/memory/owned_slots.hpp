@@ -23,7 +23,8 @@ class OwnedSlots : public SlotPool {
   OwnedSlots& operator=(const OwnedSlots&) = delete;
 
   /// As `SlotPool::create`; `count`, in the same file, tells peers how many slots there are.
-  /// `reclaim()` gives back what is not in use any more; it is called when memory is short.
+  /// `reclaim()` gives back what is not in use any more; it is called when memory is short, and
+  /// what free slots hold is given up then.
   [[nodiscard]] Result<void> open(SharedFile& file, SlotTable& table,
                                   std::atomic<std::uint64_t>& count, std::uint64_t heap_offset,
                                   const PayloadLayout& layout, std::function<void()> reclaim) {
@@ -32,8 +33,10 @@ class OwnedSlots : public SlotPool {
     SlotPool::operator=(std::move(*pool));
     count_ = &count;
     when_short([this, reclaim = std::move(reclaim)] {
+      const std::uint64_t before = free_bytes();
       reclaim();
-      return release_blocks(free_);
+      release_blocks(free_);
+      return free_bytes() > before;
     });
     return {};
   }

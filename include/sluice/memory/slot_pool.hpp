@@ -137,30 +137,43 @@ class SlotPool {
   /// Slices: makes room for `count` elements in a slot that nobody reads; returns the first. Keeps
   /// the block that the slot has if it is large enough. Errors: no_memory, no_address_space.
   [[nodiscard]] Result<std::byte*> resize(Slot slot, std::uint64_t count);
-  /// Slices: gives back the blocks of slots that nobody reads. Returns whether there were any.
+  /// Slices and dynamic: gives back the blocks of slots that nobody reads, with the objects whose
+  /// they are. Returns whether there were any.
   bool release_blocks(std::span<const Slot> slots) noexcept;
 
-  /// Dynamic: the slot holds an object from now on, …
-  void set_built(Slot slot) noexcept {
-    if (!built_.empty()) built_[slot] = true;
-  }
-  /// … which is destroyed here, in a slot that nobody reads.
-  void clear(Slot slot) noexcept {
-    if (!built_.empty() && built_[slot]) destroy(slot);
-  }
+  /// Dynamic: the object that a loan's slot is to hold: `new (payload) T(…, place.prepare())`, then
+  /// `place.set_built()`.
+  class Place {
+   public:
+    Place(SlotPool& pool, Slot slot) noexcept : pool_(pool), slot_(slot) {}
+    /// Destroys the one that was there before. Returns what the containers are to allocate from;
+    /// when memory is short they make room on this thread, which is the port's.
+    [[nodiscard]] Allocator<> prepare() const noexcept {
+      pool_.clear(slot_);
+      pool_.shared_heap_->use_here();
+      return Allocator<>(*pool_.shared_heap_);
+    }
+    void set_built() const noexcept { pool_.built_[slot_] = true; }
 
-  /// As `Heap::when_short`; `make_room` may `clear` slots and `release_blocks`.
-  void when_short(std::function<bool()> make_room) { heap_->when_short(std::move(make_room)); }
-  /// For further blocks of the owner's file; not beside containers.
-  [[nodiscard]] Heap& heap() noexcept { return *heap_; }
-  /// Dynamic: what containers in the slots are to allocate from.
-  [[nodiscard]] Allocator<> allocator() const noexcept { return Allocator<>(*shared_heap_); }
+   private:
+    SlotPool& pool_;
+    Slot slot_;
+  };
+  [[nodiscard]] Place place(Slot slot) noexcept { return {*this, slot}; }
+
+  /// As `Heap::when_short`; `make_room` may `release_blocks`. Of dynamic payloads only on the
+  /// port's thread.
+  void when_short(std::function<bool()> make_room);
+  /// A further block of the owner's file, which does not count. Errors: as `Heap::allocate`.
+  [[nodiscard]] Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
+  void deallocate(std::uint64_t offset) noexcept;
+  /// As `Heap::free_bytes`.
+  [[nodiscard]] std::uint64_t free_bytes() const noexcept { return heap_->free_bytes(); }
   [[nodiscard]] const PayloadLayout& layout() const noexcept { return layout_; }
 
  private:
-  /// For the table and the slots.
-  Result<std::uint64_t> allocate(std::uint64_t bytes, std::uint64_t alignment);
-  void destroy(Slot slot) noexcept;
+  /// Destroys the object in a slot. Returns whether there was one.
+  bool clear(Slot slot) noexcept;
 
   SharedFile* file_ = nullptr;
   SlotTable* table_ = nullptr;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <new>
+#include <sluice/container/dynamic_payload.hpp>
 #include <sluice/pattern/port.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace sluice {
@@ -42,14 +44,29 @@ class [[nodiscard]] Loan : public PayloadHandle<LoanBase, T> {
   using PayloadHandle<LoanBase, T>::PayloadHandle;
 };
 
-/// A loan of `T{args…}`, or of memory left as it is without arguments.
+/// Whether `construct` throws nothing.
 template <typename T, typename... Args>
-[[nodiscard]] Loan<T> construct(Port* owner, const Loaned& loaned,
-                                Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
+consteval bool constructs_without_throwing() {
+  if constexpr (DynamicPayload<T>) {
+    return std::is_nothrow_constructible_v<T, Args..., Allocator<>>;
+  } else {
+    return noexcept(T{std::declval<Args>()...});
+  }
+}
+
+/// A loan of `T{args…}`, or of memory left as it is without arguments; of a class with containers,
+/// of `T(args…, allocator)`.
+template <typename T, typename P, typename... Args>
+[[nodiscard]] Loan<T> construct(P* owner, const Loaned& loaned, Args&&... args) noexcept(
+    constructs_without_throwing<T, Args...>()) {
   // Before the payload is constructed: if that throws, the loan is given back.
   Loan<T> loan(owner, loaned);
   if (!loan) return loan;
-  if constexpr (sizeof...(Args) == 0) {
+  if constexpr (DynamicPayload<T>) {
+    const SlotPool::Place place = owner->place_of(loaned.cell);
+    new (loaned.payload) T(std::forward<Args>(args)..., place.prepare());
+    place.set_built();
+  } else if constexpr (sizeof...(Args) == 0) {
     new (loaned.payload) T;
   } else {
     new (loaned.payload) T{std::forward<Args>(args)...};

@@ -129,17 +129,12 @@ Result<void> PublisherPort::grow() {
 /// What free and retired slots and dropped loans hold is given up. Returns whether that was
 /// anything.
 bool PublisherPort::make_room() noexcept {
-  const bool is_dynamic = payload_.shape == PayloadShape::dynamic;
-  // A container may grow on another thread than the port's; that one must not touch the slots.
-  if (is_dynamic && loaned_on_ != std::this_thread::get_id()) return false;
-  const std::uint32_t before = writer_.free_slots();
   for (std::uint32_t i = 0; i < cells_.count(); ++i) {
     const Cell cell(i);
     if (slots_[cell] != kNoSlot && !cells_.is_held(cell)) give_back(cell);  // a dropped loan's
   }
   reclaim();
-  const bool released = pool_.release_blocks(writer_.free_list());
-  return released || (is_dynamic && writer_.free_slots() > before);
+  return pool_.release_blocks(writer_.free_list());
 }
 
 void PublisherPort::look() noexcept {
@@ -272,13 +267,10 @@ void PublisherPort::find_row(Subscriber& subscriber) noexcept {
 }
 
 void PublisherPort::reclaim() noexcept {
-  const std::uint32_t before = writer_.free_slots();
   writer_.reclaim([this]() -> Peers<Subscriber>* {
     if (peers_.has_news()) look_at_subscribers();
     return peers_.is_blind() ? nullptr : &peers_;
   });
-  if (payload_.shape != PayloadShape::dynamic) return;
-  for (const Slot slot : writer_.free_list().subspan(before)) pool_.clear(slot);
 }
 
 bool PublisherPort::find_free() noexcept {

@@ -235,6 +235,7 @@ bool ClientPort::collect_one() noexcept {
   // In place of this one, a slot of the surplus may have come.
   if (pool_.size() - spare_.size() > options_.max_pending && !has_room_for_one_more())
       [[unlikely]] {
+    pool_.release_blocks({&slot, 1});
     spare_.push_back(slot);
     return false;
   }

@@ -206,7 +206,7 @@ void ServerPort::reclaim(ClientPeer& client) noexcept {
   }
   std::erase_if(client.passed, [this](Slot slot) {
     if (marks_[slot] == looks_) return false;
-    put_back(slot);
+    pool_.give_back(slot);
     return true;
   });
 }
@@ -214,7 +214,7 @@ void ServerPort::reclaim(ClientPeer& client) noexcept {
 /// Frees all that a client had that is gone.
 void ServerPort::reclaim_all(ClientPeer& client) noexcept {
   for (Lane& lane : client.lanes) pass_until(client, lane, lane.responses.position());
-  for (const Slot slot : client.passed) put_back(slot);
+  for (const Slot slot : client.passed) pool_.give_back(slot);
   client.passed.clear();
 }
 

@@ -190,7 +190,7 @@ void ServerPort::send(const HeldRequest& request, Slot slot) noexcept {
   // relaxed: ordered by the entry in the lane.
   header->number.store(request.number, std::memory_order_relaxed);
   if (client.is_gone || !client.lanes[request.slot].responses.try_push(slot)) [[unlikely]] {
-    return put_back(slot);
+    return pool_.give_back(slot);
   }
   wake();
   pool_.prefetch_next();

@@ -70,9 +70,9 @@ class Publisher : public PortOwner<PublisherPort> {
   /// is larger than those before takes time to find memory for. Errors: too_many_loans, would_block
   /// (lossless delivery), no_memory, no_address_space (slices: `heap_bytes` are used up), forked.
   template <typename... Args>
-  requires(!is_slice<T>)
-      [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(throws_nothing<Args...>()) {
-    return build(port_->loan(), std::forward<Args>(args)...);
+  requires(!is_slice<T>) [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(
+      constructs_without_throwing<T, Args...>()) {
+    return construct<T>(port_, port_->loan(), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
     return Loan<T>(port_, port_->loan_slice(count));
@@ -81,10 +81,10 @@ class Publisher : public PortOwner<PublisherPort> {
   /// The same, but waits for room, at most `timeout`, under lossless delivery; then the error is
   /// timed_out.
   template <typename Rep, typename Period, typename... Args>
-  requires(!is_slice<T>)
-      [[nodiscard]] Loan<T> loan_for(std::chrono::duration<Rep, Period> timeout,
-                                     Args&&... args) noexcept(throws_nothing<Args...>()) {
-    return build(port_->loan_for(to_timeout(timeout)), std::forward<Args>(args)...);
+  requires(!is_slice<T>) [[nodiscard]] Loan<T> loan_for(
+      std::chrono::duration<Rep, Period> timeout,
+      Args&&... args) noexcept(constructs_without_throwing<T, Args...>()) {
+    return construct<T>(port_, port_->loan_for(to_timeout(timeout)), std::forward<Args>(args)...);
   }
   template <typename Rep, typename Period>
   requires(is_slice<T>) [[nodiscard]] Loan<T> loan_for(std::chrono::duration<Rep, Period> timeout,
@@ -143,29 +143,7 @@ class Publisher : public PortOwner<PublisherPort> {
   }
 
  private:
-  template <typename... Args>
-  static consteval bool throws_nothing() {
-    if constexpr (DynamicPayload<T>) {
-      return std::is_nothrow_constructible_v<T, Args..., Allocator<>>;
-    } else {
-      return noexcept(T{std::declval<Args>()...});
-    }
-  }
-
   using PortOwner::PortOwner;
-
-  template <typename... Args>
-  Loan<T> build(const Loaned& loaned, Args&&... args) {
-    if constexpr (DynamicPayload<T>) {
-      Loan<T> loan(port_, loaned);  // given back if the constructor throws
-      if (!loan) return loan;
-      new (loaned.payload) T(std::forward<Args>(args)..., port_->allocator());
-      port_->set_built(loaned.cell);
-      return loan;
-    } else {
-      return construct<T>(port_, loaned, std::forward<Args>(args)...);
-    }
-  }
 };
 
 }  // namespace sluice

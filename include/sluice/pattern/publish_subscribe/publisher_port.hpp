@@ -15,7 +15,6 @@
 #include <sluice/platform/clock.hpp>
 #include <sluice/queue/broadcast_index_queue.hpp>
 #include <sluice/service/peers.hpp>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,13 +65,8 @@ class PublisherPort final : public Port {
     return sized(loan_for(timeout), count);
   }
 
-  /// Dynamic payloads: what their containers are to allocate from, …
-  [[nodiscard]] Allocator<> allocator() noexcept {
-    loaned_on_ = std::this_thread::get_id();
-    return pool_.allocator();
-  }
-  /// … and that one is in the slot of `cell` now.
-  void set_built(Cell cell) noexcept { pool_.set_built(slots_[cell]); }
+  /// Dynamic payloads: where that of a loan is built.
+  [[nodiscard]] SlotPool::Place place_of(Cell cell) noexcept { return pool_.place(slots_[cell]); }
 
   /// Publishes what `cell` holds; returns the sequence number.
   std::uint64_t publish(Cell cell) noexcept {
@@ -138,10 +132,7 @@ class PublisherPort final : public Port {
     if (loaned.payload == nullptr) return loaned;
     return Port::sized(loaned, pool_, slots_[loaned.cell], count);
   }
-  void give_back(Cell cell) noexcept {
-    pool_.clear(slots_[cell]);
-    writer_.give_back(std::exchange(slots_[cell], kNoSlot));
-  }
+  void give_back(Cell cell) noexcept { writer_.give_back(std::exchange(slots_[cell], kNoSlot)); }
   Loaned refuse(Cell cell, Errc why) noexcept;
 
   PayloadLayout payload_;
@@ -152,7 +143,6 @@ class PublisherPort final : public Port {
   BroadcastWriter writer_;
   std::vector<Slot> slots_;  // by cell
   Peers<Subscriber> peers_;
-  std::thread::id loaned_on_;  // dynamic payloads: the port's thread
   /// Where samples are not stamped, what `fork_generation()` is in this process; else something
   /// that it is not. So one look tells that there is nothing to do before a sample is published.
   std::uint32_t unstamped_in_ = fork_generation();

@@ -65,6 +65,9 @@ class ClientPort final : public Port {
     return loaned.payload == nullptr ? loaned : sized(loaned, pool_, Slot(loaned.cell), count);
   }
 
+  /// Dynamic payloads: where that of a loan is built.
+  [[nodiscard]] SlotPool::Place place_of(Cell cell) noexcept { return pool_.place(Slot(cell)); }
+
   /// Sends the request of `cell` to every server. The cell goes on as that of a pending one, whose
   /// number, from 1, is its `sequence`. Wait-free; system calls only if somebody sleeps, or ports
   /// came or went.

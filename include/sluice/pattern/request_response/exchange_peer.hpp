@@ -40,7 +40,7 @@ struct ExchangePeer : Peer {
 
   /// Makes its row, of zeros. Nobody finds it before `show_row`.
   Result<void> make_row(const PortFile& mine, OwnedSlots& pool, std::uint64_t bytes) {
-    const auto made = pool.heap().allocate(bytes, kCacheLineBytes);
+    const auto made = pool.allocate(bytes, kCacheLineBytes);
     if (!made) return made.failure();
     row = *made;
     std::memset(mine.region().data() + row, 0, bytes);
@@ -58,7 +58,7 @@ struct ExchangePeer : Peer {
     std::atomic<std::uint64_t>& shown = mine.words<Mine>().rows[seat];
     // relaxed, both: this process's own word; the one that would read it is gone.
     if (shown.load(std::memory_order_relaxed) == row) shown.store(0, std::memory_order_relaxed);
-    pool.heap().deallocate(row);
+    pool.deallocate(row);
   }
 
   /// Finds `theirs`, of `bytes`, if it is there. Errors: corrupted where it cannot be; this process

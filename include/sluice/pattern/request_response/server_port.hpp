@@ -70,7 +70,7 @@ class ServerPort final : public ReceivingPort {
       return {.error = fail_all(Errc::too_many_loans, options_.max_loans,
                                 "loans are held; send or drop one", "ServerOptions::max_loans")};
     HeldLoan& loan = loan_of(handle);
-    if (loan.slot != kNoSlot) put_back(loan.slot);  // of a loan that was dropped
+    if (loan.slot != kNoSlot) pool_.give_back(loan.slot);  // of a loan that was dropped
     loan.slot = kNoSlot;
     if (const Errc error = acquire(cell, loan); error != Errc::ok) [[unlikely]] {
       cells_.withdraw(handle);
@@ -87,6 +87,11 @@ class ServerPort final : public ReceivingPort {
   [[nodiscard]] Loaned loan_slice_for(Cell cell, std::chrono::nanoseconds timeout,
                                       std::uint64_t count) noexcept {
     return sized(loan_for(cell, timeout), count);
+  }
+
+  /// Dynamic responses: where that of a loan is built.
+  [[nodiscard]] SlotPool::Place place_of(Cell handle) noexcept {
+    return pool_.place(loan_of(handle).slot);
   }
 
   /// Sends what the loan of `handle` holds as a response to the request of `cell`. Wait-free; a
@@ -173,10 +178,6 @@ class ServerPort final : public ReceivingPort {
   [[nodiscard]] std::uint32_t loans_for(Cell cell, const HeldLoan* but) const noexcept;
   bool has_room(Cell cell, const HeldLoan* loan) noexcept;
   void send(const HeldRequest& request, Slot slot) noexcept;
-  void put_back(Slot slot) noexcept {
-    pool_.clear(slot);
-    pool_.give_back(slot);
-  }
   [[nodiscard]] Loaned sized(const Loaned& loaned, std::uint64_t count) noexcept {
     if (loaned.payload == nullptr) return loaned;
     return Port::sized(loaned, pool_, loan_of(loaned.cell).slot, count);

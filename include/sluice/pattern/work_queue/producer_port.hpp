@@ -58,6 +58,9 @@ class ProducerPort final : public Port {
     return loaned.payload == nullptr ? loaned : sized(loaned, pool_, slots_[loaned.cell], count);
   }
 
+  /// Dynamic payloads: where that of a loan is built.
+  [[nodiscard]] SlotPool::Place place_of(Cell cell) noexcept { return pool_.place(slots_[cell]); }
+
   /// Puts what `cell` holds into the queue: then the loan is no more. Errc::would_block where the
   /// queue is full, Errc::forked: then nothing has changed. Lock-free; a system call only if a
   /// worker sleeps.
