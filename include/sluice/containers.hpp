@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Containers that live in shared memory: String, Vector, Map. A publisher builds them in place, in
-// its own file, and everybody reads them there, wherever the file is mapped.
+// Containers that live in shared memory: String, Vector, Map. Who sends them (a publisher, client,
+// server or producer) builds them in place, in its own file, and everybody reads them there,
+// wherever the file is mapped.
 //
 //   struct Cloud {
 //     explicit Cloud(sluice::Allocator<> a) : frame{a}, points{a}, labels{a} {}

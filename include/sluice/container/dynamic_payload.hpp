@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Payloads that hold containers: built by their publisher in its file, read there by everyone.
+// Payloads that hold containers: built by their sender in its file, read there by everyone.
 #pragma once
 
 #include <sluice/memory/allocator.hpp>

@@ -61,15 +61,6 @@ consteval bool require_port_payload() {
   return true;
 }
 
-/// The same for requests, responses and jobs, which have no containers.
-template <typename T>
-consteval bool require_message() {
-  static_assert(!DynamicPayload<T>,
-                "sluice: requests, responses and jobs have no containers; use slices, T[]");
-  if constexpr (!DynamicPayload<T>) static_assert(require_port_payload<T>());
-  return true;
-}
-
 /// The service's schema of payload type `T`.
 template <typename T>
 [[nodiscard]] Schema port_schema() {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <sluice/containers.hpp>
 #include <sluice/sluice.hpp>
 #include <string>
 #include <support/temporary_root.hpp>
@@ -194,6 +195,55 @@ TEST(RequestResponseThreads, PortsAreMadeAndDestroyedOnSeveralThreads) {
     for (auto& thread : threads) thread.join();
   }
   EXPECT_EQ(root.entries(), std::vector<std::string>());
+}
+
+struct Texts {
+  explicit Texts(Allocator<> a) : texts{a} {}
+
+  Vector<String> texts;
+};
+
+/// Each server takes a row in the client's file, whose heap the requests grow in.
+TEST(RequestResponseThreads, RequestsGrowOnAnotherThreadWhileServersComeAndGo) {
+  constexpr std::size_t kTexts = 100;
+  TemporaryRoot root;
+  const Node node("test");
+  Client<Texts, int> client(node, "texts", {.max_pending = 4});
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Loan<Texts>> loans;
+    for (int i = 0; i < 4; ++i) {
+      loans.push_back(client.loan());
+      ASSERT_TRUE(loans.back()) << client.last_failure().message;
+    }
+    std::atomic<bool> is_over{false};
+    std::thread filler([&] {
+      for (bool is_last = false; !is_last;) {
+        is_last = is_over;
+        for (auto& loan : loans) {
+          loan->texts.clear();
+          for (std::size_t i = 0; i < kTexts; ++i) {
+            loan->texts.emplace_back(std::string(i + 16, 'x').c_str());
+          }
+        }
+      }
+    });
+    for (int i = 0; i < 5; ++i) {
+      const Server<Texts, int> server(node, "texts");
+      EXPECT_TRUE(client.wait_for_servers(1, 10s));
+    }
+    is_over = true;
+    filler.join();
+    Server<Texts, int> server(node, "texts");
+    for (auto& loan : loans) {
+      const auto pending = client.send(std::move(loan));
+      const auto request = server.wait(10s);
+      ASSERT_TRUE(request) << server.last_failure().message;
+      ASSERT_EQ(request->texts.size(), kTexts);
+      for (std::size_t i = 0; i < kTexts; ++i) {
+        ASSERT_EQ(request->texts[i].view(), std::string(i + 16, 'x'));
+      }
+    }
+  }
 }
 
 }  // namespace

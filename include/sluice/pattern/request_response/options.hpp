@@ -17,7 +17,8 @@ struct ClientOptions {
   std::uint32_t max_pending = 16;
   /// Responses that may be held at once. 1 to 256. Servers have memory for so many more.
   std::uint32_t max_borrowed = 4;
-  /// Address space for the elements of slices in requests, in bytes, up to 1 TiB.
+  /// As `PublisherOptions::heap_bytes`: the most that slices, or containers, in requests can have
+  /// together.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
   /// Whether the service has to exist, or not to.
   OpenMode mode = OpenMode::open_or_create;
@@ -31,7 +32,7 @@ struct ServerOptions {
   /// How far the responses to one request may be ahead of its client. 1 to 1024; rounded up to a
   /// power of two. A request with one response needs no more than 1.
   std::uint32_t depth = 8;
-  /// Address space for the elements of slices in responses, in bytes, up to 1 TiB.
+  /// The same for responses.
   std::uint64_t heap_bytes = std::uint64_t{16} << 30;
   /// Whether the service has to exist, or not to.
   OpenMode mode = OpenMode::open_or_create;

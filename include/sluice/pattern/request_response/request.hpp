@@ -66,12 +66,13 @@ class [[nodiscard]] Request : public PayloadHandle<RequestBase, const Q> {
   using PayloadHandle<RequestBase, const Q>::PayloadHandle;
 
   /// A response to write: `R{args…}`, or left as it is in memory without arguments. Of slices:
-  /// `loan(count)`. Wait-free; system calls only when ports have come or gone, or memory is short.
+  /// `loan(count)`. Of a class with containers: `R(args…, allocator)`; filling it allocates in
+  /// shared memory. Wait-free; system calls only when ports have come or gone, or memory is short.
   /// Errors: would_block (the client has not read on: `ServerOptions::depth`), abandoned (nobody
   /// will), too_many_loans, no_memory, no_address_space, forked.
   template <typename... Args>
-  requires(!is_slice<R>)
-      [[nodiscard]] Loan<R> loan(Args&&... args) noexcept(noexcept(R{std::declval<Args>()...})) {
+  requires(!is_slice<R>) [[nodiscard]] Loan<R> loan(Args&&... args) noexcept(
+      constructs_without_throwing<R, Args...>()) {
     return construct<R>(this->owner_, this->owner_->loan(this->what_.cell),
                         std::forward<Args>(args)...);
   }
@@ -82,9 +83,9 @@ class [[nodiscard]] Request : public PayloadHandle<RequestBase, const Q> {
   /// The same, but waits until the client has read on, at most `timeout`; then the error is
   /// timed_out.
   template <typename Rep, typename Period, typename... Args>
-  requires(!is_slice<R>) [[nodiscard]] Loan<R> loan_for(std::chrono::duration<Rep, Period> timeout,
-                                                        Args&&... args) noexcept(noexcept(R{
-      std::declval<Args>()...})) {
+  requires(!is_slice<R>) [[nodiscard]] Loan<R> loan_for(
+      std::chrono::duration<Rep, Period> timeout,
+      Args&&... args) noexcept(constructs_without_throwing<R, Args...>()) {
     return construct<R>(this->owner_, this->owner_->loan_for(this->what_.cell, to_timeout(timeout)),
                         std::forward<Args>(args)...);
   }
@@ -105,8 +106,8 @@ class [[nodiscard]] Request : public PayloadHandle<RequestBase, const Q> {
   }
 
   /// Sends a copy of `value`, or of a slice's elements, from anything that converts to a
-  /// `std::span` of them. Errors: as for `loan`.
-  Responded respond(Original<R> value) noexcept {
+  /// `std::span` of them. Not of a class with containers. Errors: as for `loan`.
+  Responded respond(Original<R> value) noexcept requires(!DynamicPayload<R>) {
     const Loaned loaned = loan_copy<R>(this->owner_, value, this->what_.cell);
     if (loaned.payload == nullptr) return Responded(loaned.error);
     this->owner_->respond(this->what_.cell, loaned.cell);

@@ -15,7 +15,8 @@
 namespace sluice {
 
 /// Receives the requests of every client of a service, of type `Q`, and answers them with responses
-/// of type `R`; each `T`, a trivially copyable type without pointers, or `T[]`, slices of them.
+/// of type `R`; each `T`, a trivially copyable type without pointers; `T[]`, slices of them; or a
+/// class with containers (sluice/containers.hpp).
 /// Clients are served in turn, each in the order in which it sent. Of several servers, each
 /// receives every request. One that is destroyed takes no more requests, and leaves the service
 /// once the last of those that it has taken, and the last loan, is given back; what it has sent
@@ -23,8 +24,8 @@ namespace sluice {
 /// time; different servers are independent.
 template <typename Q, typename R>
 class Server : public WaitablePortOwner<ServerPort> {
-  static_assert(require_message<Q>());
-  static_assert(require_message<R>());
+  static_assert(require_port_payload<Q>());
+  static_assert(require_port_payload<R>());
 
  public:
   /// Joins `service`, or creates it; clients may come later. Errors: see `PortOwner`.

@@ -31,13 +31,15 @@ class Pushed {
 };
 
 /// Puts jobs into the queue of a service, each of which goes to one of its workers: payloads of
-/// `T`, any trivially copyable type without pointers; or of `T[]`, slices of as many `T` as each
-/// loan asks for. A job is there as long as somebody is in the service, also when its producer has
-/// left or died. If nobody is in the service any more, it ends, and its jobs with it: see
-/// `wait_until_done`. Thread safety: one thread at a time; different producers are independent.
+/// `T`, any trivially copyable type without pointers; of `T[]`, slices of as many `T` as each loan
+/// asks for; or of a class with containers (sluice/containers.hpp), which are filled in place, and
+/// destroyed when the slot is used again. A job is there as long as somebody is in the service,
+/// also when its producer has left or died. If nobody is in the service any more, it ends, and its
+/// jobs with it: see `wait_until_done`. Thread safety: one thread at a time; different producers
+/// are independent.
 template <typename T>
 class Producer : public PortOwner<ProducerPort> {
-  static_assert(require_message<T>());
+  static_assert(require_port_payload<T>());
 
  public:
   /// Joins `service`, or creates it. Errors: see `PortOwner`; invalid_options also for another
@@ -52,12 +54,13 @@ class Producer : public PortOwner<ProducerPort> {
   }
 
   /// A payload to write: `T{args…}`, or left as it is in memory (like `T x;`) without arguments. Of
-  /// slices: `loan(count)`, elements left as they are in memory.
+  /// slices: `loan(count)`, elements left as they are in memory. Of a class with containers:
+  /// `T(args…, allocator)`; filling it allocates in shared memory.
   /// Constant time on average; a system call only when more payloads are in use than ever before.
   /// Errors: too_many_loans, no_memory, no_address_space, forked.
   template <typename... Args>
-  requires(!is_slice<T>)
-      [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(noexcept(T{std::declval<Args>()...})) {
+  requires(!is_slice<T>) [[nodiscard]] Loan<T> loan(Args&&... args) noexcept(
+      constructs_without_throwing<T, Args...>()) {
     return construct<T>(port_, port_->loan(), std::forward<Args>(args)...);
   }
   [[nodiscard]] Loan<T> loan(std::size_t count) noexcept requires(is_slice<T>) {
@@ -83,13 +86,15 @@ class Producer : public PortOwner<ProducerPort> {
   }
 
   /// Puts a copy of `value` into the queue, or of a slice's elements, from anything that converts
-  /// to a `std::span` of them. Errors: as for both.
-  Pushed push(Original<T> value) noexcept {
+  /// to a `std::span` of them. Not of a class with containers. Errors: as for both.
+  Pushed push(Original<T> value) noexcept requires(!DynamicPayload<T>) {
     if (const Errc error = port_->check_room(); error != Errc::ok) return Pushed(error);
     return push_copy(value, [&](Cell cell) { return port_->push(cell); });
   }
   template <typename Rep, typename Period>
-  Pushed push_for(std::chrono::duration<Rep, Period> timeout, Original<T> value) noexcept {
+  requires(!DynamicPayload<T>) Pushed
+      push_for(std::chrono::duration<Rep, Period> timeout, Original<T> value)
+  noexcept {
     return push_copy(value, [&](Cell cell) { return port_->push_for(cell, to_timeout(timeout)); });
   }
 

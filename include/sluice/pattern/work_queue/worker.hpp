@@ -19,7 +19,7 @@ namespace sluice {
 /// jobs has ended. Thread safety: one thread at a time; different workers are independent.
 template <typename T>
 class Worker : public WaitablePortOwner<WorkerPort> {
-  static_assert(require_message<T>());
+  static_assert(require_port_payload<T>());
 
  public:
   /// Joins `service`, or creates it; producers may come later. Errors: see `PortOwner`.

@@ -7,4 +7,4 @@ struct Cloud {
   sluice::Vector<int> points;
 };
 
-template class sluice::Server<int, Cloud>;
+auto send(sluice::Client<Cloud, int>& client, const Cloud& cloud) { return client.send(cloud); }

@@ -7,4 +7,4 @@ struct Cloud {
   sluice::Vector<int> points;
 };
 
-template class sluice::Worker<Cloud>;
+template class sluice::Server<int, Cloud[]>;

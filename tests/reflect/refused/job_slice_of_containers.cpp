@@ -7,4 +7,4 @@ struct Cloud {
   sluice::Vector<int> points;
 };
 
-template class sluice::Client<Cloud, int>;
+template class sluice::Producer<Cloud[]>;
