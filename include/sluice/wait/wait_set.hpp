@@ -56,11 +56,10 @@ class WaitSet {
   ~WaitSet();
 
   /// Calls `callback` in each round in which there is something to take from `port`, which may also
-  /// be a watch. It should take all there is, or at least one: what is left there makes it be called
-  /// again at once. A port that is destroyed is detached; it may be moved.
-  /// Errors: forked; closed (the port was moved from); invalid_options (an empty callback, here and
-  /// below); where pipes are needed (see docs/waiting.md)
-  /// no_memory, no_permission, system.
+  /// be a watch. It should take all there is, or at least one: what is left there makes it be
+  /// called again at once. A port that is destroyed is detached; it may be moved. Errors: forked;
+  /// closed (the port was moved from); invalid_options (an empty callback, here and below); where
+  /// pipes are needed (see docs/waiting.md) no_memory, no_permission, system.
   template <WaitablePort Port>
   Attachment attach(Port& port, Callback callback) noexcept {  // NOLINT: it is moved
     return attach_waitable(port.waitable(), {}, std::move(callback));
