@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Containers that live in shared memory: String, Vector, Map. Who sends them (a publisher, client,
-// server or producer) builds them in place, in its own file, and everybody reads them there,
-// wherever the file is mapped.
+// Containers that live in shared memory. StaticString and StaticVector have a fixed capacity, need
+// no allocator, and are plain payloads like any struct. The rest is about String, Vector, Map: who
+// sends them (a publisher, client, server or producer) builds them in place, in its own file, and
+// everybody reads them there, wherever the file is mapped.
 //
 //   struct Cloud {
 //     explicit Cloud(sluice::Allocator<> a) : frame{a}, points{a}, labels{a} {}
@@ -22,6 +23,8 @@
 #pragma once
 
 #include <sluice/container/map.hpp>
+#include <sluice/container/static_string.hpp>
+#include <sluice/container/static_vector.hpp>
 #include <sluice/container/string.hpp>
 #include <sluice/container/vector.hpp>
 #include <sluice/memory/allocator.hpp>

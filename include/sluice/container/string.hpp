@@ -11,19 +11,13 @@
 #include <cstring>
 #include <functional>
 #include <iosfwd>
+#include <sluice/container/string_like.hpp>
 #include <sluice/memory/container_words.hpp>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 namespace sluice {
-
-class String;
-
-/// What reads as characters: `std::string`, literals, `String`.
-template <typename T>
-concept StringLike = std::is_convertible_v<const T&, std::string_view> &&
-    !std::is_same_v<std::remove_cvref_t<T>, std::nullptr_t>;
 
 /// As `std::string`, and readable in place by other processes. Copying gives one of the private
 /// heap; assigning keeps the heap. What more a `std::string_view` can do: `view()`. Iterators are

@@ -4,6 +4,7 @@
 // needed, what was there and what to do. docs/reference.md lists each cause with its cure.
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <system_error>
 
@@ -65,6 +66,15 @@ class Error : public std::system_error {
   throw Error(failure);
 #else
   abort_with(failure.message.c_str());
+#endif
+}
+
+/// Throws `std::out_of_range`; without exceptions, prints `message` and aborts.
+[[noreturn]] inline void raise_out_of_range(const char* message) {
+#if defined(__cpp_exceptions)
+  throw std::out_of_range(message);
+#else
+  abort_with(message);
 #endif
 }
 

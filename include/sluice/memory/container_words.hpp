@@ -36,15 +36,6 @@ struct ContainerType {
   const ContainerMap& (*elements)();  ///< null: no element has containers
 };
 
-/// Throws `std::out_of_range`; without exceptions, prints `message` and aborts.
-[[noreturn]] inline void raise_out_of_range(const char* message) {
-#if defined(__cpp_exceptions)
-  throw std::out_of_range(message);
-#else
-  abort_with(message);
-#endif
-}
-
 /// The words of one container, at its beginning.
 class ContainerWords {
  public:

@@ -146,7 +146,7 @@ inline constexpr auto member_table =
 template <typename T>
 consteval TypeInfo describe() {
   TypeInfo info{field_type<T>(), type_spelling<T>, sizeof(T), alignof(T), {}};
-  if constexpr (is_walked<T>()) info.members = member_table<T>;
+  if constexpr (is_walked<T>()) info.members = member_table<typename SeenAs<T>::Type>;
   return info;
 }
 

@@ -63,9 +63,21 @@ consteval bool refers_elsewhere(std::string_view spelling) {
   return false;
 }
 
+/// The aggregate with the same bytes that is walked in place of `T`; `T` itself unless specialised,
+/// for a class with private members that the schema is to show.
+template <typename T>
+struct SeenAs {
+  using Type = T;
+};
+template <typename T>
+inline constexpr bool is_seen_as_another = !std::is_same_v<typename SeenAs<T>::Type, T>;
+
 template <typename T>
 consteval bool is_walked() {
-  if constexpr (shared_memory_safe<T> || std::is_union_v<T> || !std::is_aggregate_v<T>) {
+  if constexpr (is_seen_as_another<T> && !shared_memory_safe<T>) {
+    static_assert(sizeof(T) == sizeof(typename SeenAs<T>::Type));
+    return is_walked<typename SeenAs<T>::Type>();
+  } else if constexpr (shared_memory_safe<T> || std::is_union_v<T> || !std::is_aggregate_v<T>) {
     return false;
   } else {
     return aggregate::count<T>.shape == aggregate::Shape::walkable;
@@ -112,6 +124,8 @@ consteval TypeFault find_fault() {
     return TypeFault::not_an_object;
   } else if constexpr (shared_memory_safe<T>) {
     return TypeFault::none;
+  } else if constexpr (is_seen_as_another<T>) {
+    return fault<typename SeenAs<T>::Type>;
   } else if constexpr (std::is_polymorphic_v<T>) {
     return TypeFault::polymorphic;
   } else if constexpr (std::is_aggregate_v<T>) {

@@ -83,7 +83,9 @@ consteval void explain_closed(std::index_sequence<I...>) {
 template <typename T, typename Class, auto member>
 consteval void explain() {
   if constexpr (fault<T> == TypeFault::unknown_members) name_what_has_no_default<T>();
-  if constexpr (fault<T> != TypeFault::member) {
+  if constexpr (is_seen_as_another<T>) {
+    explain<typename SeenAs<T>::Type, Class, member>();
+  } else if constexpr (fault<T> != TypeFault::member) {
     refuse<Class, T, member, fault<T>>();
   } else if constexpr (is_walked<T>()) {
     explain_members<T>(static_cast<aggregate::MembersOf<T>*>(nullptr),
