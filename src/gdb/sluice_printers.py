@@ -106,6 +106,43 @@ class String:
         return "string" if self.words.are_sound() else None
 
 
+class StaticWords:
+    """`StaticVectorWords` or `StaticStringWords`: the size, never beyond the capacity, and what
+    is there."""
+
+    def __init__(self, value, places):
+        words = value["words_"]
+        self.capacity = int(class_of(value).template_argument(places == "elements"))
+        self.size = min(int(words["size"]), self.capacity)
+        self.places = words[places]
+
+
+class StaticVector:
+    def __init__(self, value):
+        self.words = StaticWords(value, "elements")
+
+    def to_string(self):
+        return f"sluice::StaticVector of size {self.words.size}, capacity {self.words.capacity}"
+
+    def children(self):
+        for i in range(self.words.size):
+            yield f"[{i}]", self.words.places[i]
+
+    def display_hint(self):
+        return "array"
+
+
+class StaticString:
+    def __init__(self, value):
+        self.words = StaticWords(value, "characters")
+
+    def to_string(self):
+        return self.words.places.string(errors="replace", length=self.words.size)
+
+    def display_hint(self):
+        return "string"
+
+
 class Map:
     def __init__(self, value):
         entries = value["entries_"]
@@ -183,6 +220,8 @@ def printers():
     collection.add_printer("offset_ptr", "^sluice::offset_ptr<.*>$", OffsetPtr)
     collection.add_printer("Vector", "^sluice::Vector<.*>$", Vector)
     collection.add_printer("String", "^sluice::String$", String)
+    collection.add_printer("StaticVector", "^sluice::StaticVector<.*>$", StaticVector)
+    collection.add_printer("StaticString", "^sluice::StaticString<.*>$", StaticString)
     collection.add_printer("Map", "^sluice::Map<.*>$", Map)
     collection.add_printer("Result", "^sluice::Result<.*>$", Result)
     collection.add_printer("Index", "^sluice::Index<.*>$", Index)

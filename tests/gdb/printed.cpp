@@ -46,6 +46,12 @@ String text_with_zero{std::string_view("a\0b", 3)};
 sluice::Map<int, int> no_entries;
 sluice::Map<String, Vector<int>> entries{{"left", Vector<int>{1, 2}}, {"right", Vector<int>{}}};
 
+sluice::StaticString<8> static_text = "map";
+sluice::StaticString<8> no_static_text;
+sluice::StaticVector<Point, 3> static_points{{1, 2}, {3, 4}};
+sluice::StaticVector<sluice::StaticString<4>, 2> static_texts{"a", "b"};
+sluice::StaticVector<int, 2> damaged_static{1, 2};
+
 Result<int> plain_value = 7;
 Result<String> class_value = String("held");
 Result<int> failure = Failure{Errc::no_memory, "64 bytes are needed"};
@@ -67,6 +73,11 @@ void damage(Container& container) {
               &size, sizeof size);
 }
 
+void damage(sluice::StaticVector<int, 2>& vector) {
+  const std::uint32_t size = 1000;
+  std::memcpy(reinterpret_cast<std::byte*>(&vector), &size, sizeof size);
+}
+
 [[gnu::noinline]] int look(const Vector<int>& by_reference, offset_ptr<Link> by_value) {
   return by_value->number + by_reference[0];
 }
@@ -83,6 +94,7 @@ int main() {
   printed::numbers.reserve(8);
   printed::damage(printed::damaged);
   printed::damage(printed::damaged_text);
+  printed::damage(printed::damaged_static);
   const int seen = printed::look(printed::numbers, &printed::first);
   const bool given = printed::give(true) && !printed::give(false);
   std::_Exit(seen == 4 && given ? 0 : 1);

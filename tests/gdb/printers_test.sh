@@ -31,6 +31,11 @@ text_with_zero is "a\000b"
 damaged_text is sluice::String, damaged: size 1000, capacity 15, data ADDRESS
 no_entries is sluice::Map of size 0, capacity 0
 entries is sluice::Map of size 2, capacity 2 = {["left"] = sluice::Vector of size 2, capacity 2 = {1, 2}, ["right"] = sluice::Vector of size 0, capacity 0}
+static_text is "map"
+no_static_text is ""
+static_points is sluice::StaticVector of size 2, capacity 3 = {{x = 1, y = 2}, {x = 3, y = 4}}
+static_texts is sluice::StaticVector of size 2, capacity 2 = {"a", "b"}
+damaged_static is sluice::StaticVector of size 2, capacity 2 = {1, 2}
 plain_value is sluice::Result = {value = 7}
 class_value is sluice::Result = {value = "held"}
 failure is sluice::Result, failed = {code = sluice::Errc::no_memory, message = "64 bytes are needed"}
