@@ -3,15 +3,26 @@
 // What is a payload, and what the walk sees. Refusals and their messages: refused/.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <latch>
+#include <locale>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <semaphore>
+#include <shared_mutex>
 #include <sluice/reflect/type.hpp>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
+#include <typeindex>
 #include <vector>
 
 #if defined(SLUICE_CASE) || defined(SLUICE_FOUR) || defined(SLUICE_NAME) || \
@@ -338,6 +349,47 @@ TEST(Payload, IsNotWhatRefersToMemoryElsewhere) {
   EXPECT_EQ(payload_fault<std::string_view>, TypeFault::pointer_inside);
   EXPECT_EQ(payload_fault<std::span<int>>, TypeFault::pointer_inside);
   EXPECT_EQ(payload_fault<std::optional<int*>>, TypeFault::pointer_inside);
+}
+
+/// Names that only look like those of namespace std.
+namespace mystd {
+class error_code {
+ public:
+  int value() const { return value_; }
+
+ private:
+  int value_ = 0;
+};
+}  // namespace mystd
+class mutex : public mystd::error_code {};
+
+TEST(Payload, IsNotWhatBelongsToOneProcess) {
+  EXPECT_EQ(payload_fault<std::mutex>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::recursive_timed_mutex>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::shared_mutex>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::condition_variable>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::condition_variable_any>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::once_flag>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::binary_semaphore>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::latch>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::thread::id>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::atomic<std::thread::id>>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::error_code>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::optional<std::error_condition>>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::type_index>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::exception_ptr>, TypeFault::bound_to_process);
+  EXPECT_EQ(payload_fault<std::locale>, TypeFault::bound_to_process);
+  struct Guarded {
+    int value;
+    std::mutex mutex[2];
+  };
+  EXPECT_EQ(payload_fault<Guarded>, TypeFault::member);
+
+  EXPECT_TRUE(require_payload<mutex>());
+  EXPECT_TRUE(require_payload<mystd::error_code>());
+  EXPECT_TRUE(require_payload<std::optional<mystd::error_code>>());
+  EXPECT_TRUE(require_payload<std::errc>());
+  EXPECT_TRUE(require_payload<std::atomic<int>>());
 }
 
 TEST(Payload, IsSearchedToTheInnermostMember) {

@@ -13,7 +13,8 @@
 // (std::chrono::duration, std::optional<int>, …), unions, and aggregates with base classes that
 // have members or with unnamed unions or structs. The members of such aggregates are searched for
 // pointers, but neither private members nor any but the first of a union's can be seen.
-// Refused: what has pointers inside as far as can be seen, types with virtual functions, aggregates
+// Refused: what has pointers inside as far as can be seen, what belongs to one process (std::mutex,
+// std::thread::id, std::error_code, …), types with virtual functions, aggregates
 // of more than 128 members, and bit-fields (by the compiler's own message).
 #pragma once
 

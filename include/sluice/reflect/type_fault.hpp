@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <sluice/reflect/aggregate.hpp>
+#include <sluice/reflect/type_name.hpp>
 #include <string_view>
 #include <type_traits>
 
@@ -24,7 +25,8 @@ enum class TypeFault : std::uint8_t {
   pointer,
   reference,
   polymorphic,
-  pointer_inside,  ///< A class that is known, or by its template arguments seen, to have one.
+  pointer_inside,    ///< A class that is known, or by its template arguments seen, to have one.
+  bound_to_process,  ///< Known by its name: a lock, a thread's id, an error code, …
   not_trivially_copyable,
   too_many_members,  ///< More than `aggregate::kMaxMembers`.
   unknown_members,   ///< An aggregate that cannot be examined.
@@ -84,6 +86,57 @@ consteval bool is_walked() {
   }
 }
 
+/// Whether `name`, a whole one, is in namespace std or an inline namespace of it.
+consteval bool is_of_std(std::string_view spelling, std::string_view name) {
+  for (auto at = spelling.find(name); at < spelling.size(); at = spelling.find(name, at + 1)) {
+    const std::string_view behind = spelling.substr(at + name.size());
+    if (!behind.empty() && spelling::is_word(behind.front())) continue;
+    for (std::string_view space : {"std::", "std::_V2::", "std::__1::"}) {
+      const std::string_view before = spelling.substr(0, at);
+      if (!before.ends_with(space)) continue;
+      const auto outside = before.substr(0, before.size() - space.size());
+      if (outside.empty() || !(spelling::is_word(outside.back()) || outside.back() == ':')) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// Classes of the standard library that are of use in one process only, alone or among template
+/// arguments: what waits does so by addresses of that process, the others hold pointers that cannot
+/// be seen, and a thread's id is its address.
+consteval bool belongs_to_one_process(std::string_view spelling) {
+  for (std::string_view name : {"mutex",
+                                "timed_mutex",
+                                "recursive_mutex",
+                                "recursive_timed_mutex",
+                                "shared_mutex",
+                                "shared_timed_mutex",
+                                "condition_variable",
+                                "condition_variable_any",
+                                "once_flag",
+                                "counting_semaphore",
+                                "latch",
+                                "barrier",
+                                "thread",
+                                "jthread",
+                                "stop_token",
+                                "stop_source",
+                                "future",
+                                "shared_future",
+                                "promise",
+                                "error_code",
+                                "error_condition",
+                                "type_index",
+                                "locale",
+                                "__exception_ptr::exception_ptr",
+                                "exception_ptr"}) {
+    if (is_of_std(spelling, name)) return true;
+  }
+  return false;
+}
+
 template <typename T>
 consteval TypeFault find_fault();
 
@@ -136,6 +189,8 @@ consteval TypeFault find_fault() {
     } else if constexpr (has_faulty_member<T>()) {
       return TypeFault::member;
     }
+  } else if constexpr (belongs_to_one_process(type_spelling<T>)) {
+    return TypeFault::bound_to_process;
   } else if constexpr (refers_elsewhere(type_spelling<T>)) {
     return TypeFault::pointer_inside;
   }

@@ -37,6 +37,10 @@ consteval void refuse() {
   static_assert(reason != TypeFault::pointer_inside,
                 "sluice: a payload may not hold a class that points to memory elsewhere; hold the "
                 "characters or elements themselves in an array, sluice::String or sluice::Vector");
+  static_assert(reason != TypeFault::bound_to_process,
+                "sluice: a payload may not hold what belongs to one process (locks and what else "
+                "threads wait with, their ids, std::error_code, std::type_index, std::locale); "
+                "hold a value that means the same in all of them, as the number of an error");
   static_assert(reason != TypeFault::not_trivially_copyable,
                 "sluice: a payload must be trivially copyable, or be a class with an explicit "
                 "constructor from sluice::Allocator<> for its containers; for text use char[N] or "
