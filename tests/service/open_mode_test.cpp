@@ -73,8 +73,8 @@ struct OpenModes : testing::Test {
   /// A process that was in the service leaves its files as one that was killed does.
   static void leave_a_dead_one(const NodeOptions& options = {}) {
     ChildProcess child([&](const ChildProcess::Line&) {
-      const auto* const node = new Node("dead", options);
-      const auto* const publisher = new Publisher<int>(*node, "topic");
+      const auto* const dead = new Node("dead", options);
+      const auto* const publisher = new Publisher<int>(*dead, "topic");
       return publisher->id() != 0 ? 0 : 1;  // _exit: nothing is destroyed
     });
     ASSERT_EQ(child.wait(), 0);
