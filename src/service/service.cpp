@@ -301,7 +301,7 @@ Result<void> Service::open_board() {
     const FileHeader header = made->header();  // the new object takes its place
     new (made->region().data())
         Board{.header = header, .generation = 1, .doorbell = {}, .delivery = 0, .several = 0};
-    const auto linked = made->link(directory_, kBoardFile);
+    auto linked = made->link(directory_, kBoardFile);
     if (linked) {
       board = std::move(*made);
     } else if (linked.error() == Errc::already_exists) {  // another one was faster

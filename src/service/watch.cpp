@@ -27,6 +27,8 @@ class NoWatch final : public Attachable {
   Failure failure_{Errc::closed, "this watch was moved from"};
 };
 
+Attachable* make_no_watch() { return new NoWatch; }
+
 /// Whether a watch can be made with `node`.
 Result<void> check_node(const Node& node) {
   if (node.state() == nullptr) return Failure{Errc::closed, "the node was moved from"};
@@ -197,7 +199,8 @@ std::string_view to_string(Change change) noexcept {
 }
 
 Attachable& no_watch() noexcept {
-  static auto* const none = new NoWatch;
+  // Never destroyed: a static watch of the user's may be moved from while the program ends.
+  static Attachable* const none = make_no_watch();
   return *none;
 }
 
