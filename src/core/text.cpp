@@ -62,4 +62,15 @@ std::string escaped(std::string_view text) {
   return shown;
 }
 
+std::string first_few(const std::vector<std::string>& texts) {
+  constexpr std::size_t kShown = 3;
+  std::string shown;
+  for (std::size_t i = 0; i < texts.size() && i < kShown; ++i) {
+    if (i > 0) shown += ", ";
+    shown += texts[i];
+  }
+  if (texts.size() > kShown) shown += format(" and {} more", texts.size() - kShown);
+  return shown;
+}
+
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <optional>
 #include <sluice/core/format.hpp>
+#include <sluice/core/text.hpp>
 #include <sluice/platform/other_places.hpp>
 #include <sluice/platform/process.hpp>
 
@@ -40,7 +41,6 @@ bool is_in_user_namespace() {
 }  // namespace
 
 std::string hint_at_other_places(const RootOptions& options) {
-  constexpr std::size_t kShown = 3;
   const auto root = open_directory_at_path(options.root);
   if (!root) return {};
   auto names = list(*root);
@@ -52,15 +52,11 @@ std::string hint_at_other_places(const RootOptions& options) {
   });
   if (names->empty()) return {};
   std::ranges::sort(*names);
-  std::string others;
-  for (std::size_t i = 0; i < names->size() && i < kShown; ++i) {
-    others += (others.empty() ? "" : ", ") + root->path_of((*names)[i]);
-  }
-  if (names->size() > kShown) others += format(" and {} more", names->size() - kShown);
+  for (std::string& name : *names) name = root->path_of(name);
   return format(
       "this one looks into {}, others use {}; to see each other, be the same user, or "
       "all use Access::group or Access::world: see docs/deployment.md",
-      root->path_of(own), others);
+      root->path_of(own), first_few(*names));
 }
 
 std::string hint_at_user_namespace() {

@@ -131,18 +131,13 @@ std::vector<ServiceInfo> services(const RootOptions& options) {
 }
 
 std::string who_is_in(const Directory& service, const RootOptions& options) {
-  constexpr std::size_t kShown = 3;
-  std::vector<PortInfo> ports = ports_in(service, nodes(options));
-  std::erase_if(ports, [](const PortInfo& port) { return !port.alive; });
-  if (ports.empty()) return "somebody joins it at this moment";
-  std::string who;
-  for (std::size_t i = 0; i < ports.size() && i < kShown; ++i) {
-    const PortInfo& port = ports[i];
-    who += format("{}{} {} of node '{}' (process {})", who.empty() ? "" : ", ", port.kind,
-                  port.seat, port.node_name, port.pid);
+  std::vector<std::string> who;
+  for (const PortInfo& port : ports_in(service, nodes(options))) {
+    if (!port.alive) continue;
+    who.push_back(
+        format("{} {} of node '{}' (process {})", port.kind, port.seat, port.node_name, port.pid));
   }
-  if (ports.size() > kShown) who += format(" and {} more", ports.size() - kShown);
-  return who;
+  return who.empty() ? "somebody joins it at this moment" : first_few(who);
 }
 
 std::vector<NodeInfo> nodes(const RootOptions& options) {

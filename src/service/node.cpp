@@ -85,6 +85,14 @@ NodeState::~NodeState() {
   reap_domain(options_);
 }
 
+Result<void> check_usable(const std::shared_ptr<const NodeState>& node) {
+  if (node == nullptr) return Failure{Errc::closed, "the node was moved from"};
+  if (!node->is_forked()) return {};
+  return Failure{Errc::forked,
+                 "this process is a forked child of the one that made the node; make a node of its "
+                 "own"};
+}
+
 Node::Node(std::string_view name, const NodeOptions& options) {
   auto created = create(name, options);
   if (!created) raise(created.failure());

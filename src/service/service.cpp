@@ -130,12 +130,7 @@ Result<std::shared_ptr<Service>> Service::join(const std::shared_ptr<const NodeS
   const auto explained = [&](const Failure& failure) {
     return Failure{failure.code, format("service '{}': {}", description.name, failure.message)};
   };
-  if (node == nullptr) return explained({Errc::closed, "the node was moved from"});
-  if (node->is_forked()) {
-    return explained({Errc::forked,
-                      "this process is a forked child of the one that made the node; make a node "
-                      "of its own"});
-  }
+  if (auto checked = check_usable(node); !checked) return explained(checked.failure());
   const Deadline deadline(kPatience);
   for (int attempt = 0;; ++attempt) {
     auto joined = join_once(node, description, mode);

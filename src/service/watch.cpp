@@ -29,15 +29,6 @@ class NoWatch final : public Attachable {
 
 Attachable* make_no_watch() { return new NoWatch; }
 
-/// Whether a watch can be made with `node`.
-Result<void> check_node(const Node& node) {
-  if (node.state() == nullptr) return Failure{Errc::closed, "the node was moved from"};
-  if (!node.state()->is_forked()) return {};
-  return Failure{Errc::forked,
-                 "this process is a forked child of the one that made the node; make a node of its "
-                 "own"};
-}
-
 /// The ports of the services of one name.
 class PortsState final : public WatchStateOf<PortChange> {
  public:
@@ -307,12 +298,12 @@ void WatchState::pass_over(const Failure& cause) noexcept {
 
 Result<ServiceWatch> ServiceWatch::create(const Node& node, std::string_view service) noexcept {
   if (auto checked = check_name("service", service); !checked) return checked.failure();
-  if (auto checked = check_node(node); !checked) return checked.failure();
+  if (auto checked = check_usable(node.state()); !checked) return checked.failure();
   return ServiceWatch(std::make_unique<PortsState>(node.state(), service));
 }
 
 Result<DomainWatch> DomainWatch::create(const Node& node) noexcept {
-  if (auto checked = check_node(node); !checked) return checked.failure();
+  if (auto checked = check_usable(node.state()); !checked) return checked.failure();
   return DomainWatch(std::make_unique<ServicesState>(node.state()));
 }
 

@@ -63,5 +63,12 @@ TEST(Text, WhatATerminalWouldObeyIsEscaped) {
   EXPECT_EQ(escaped(""), "");
 }
 
+TEST(Text, AFewOfManyAreNamed) {
+  EXPECT_EQ(first_few({}), "");
+  EXPECT_EQ(first_few({"a"}), "a");
+  EXPECT_EQ(first_few({"a", "b", "c"}), "a, b, c");
+  EXPECT_EQ(first_few({"a", "b", "c", "d", "e"}), "a, b, c and 2 more");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -6,11 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <crash/survivors.hpp>
+#include <crash/track.hpp>
 #include <cstdint>
 #include <optional>
-#include <sluice/containers.hpp>
 #include <sluice/sluice.hpp>
-#include <string>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -19,43 +19,14 @@ constexpr const char* kService = "tracks";
 constexpr PublisherOptions kOptions{
     .history = 1, .depth = 2, .max_loans = 1, .heap_bytes = std::size_t{1} << 20};
 
-struct Track {
-  explicit Track(Allocator<> a) : name{a}, numbers{a}, notes{a} {}
-  ~Track() { ++destroyed; }
-
-  String name;
-  Vector<std::uint64_t> numbers;
-  Map<std::uint64_t, String> notes;
-  static inline int destroyed = 0;  // by this process
-};
-
-/// Of the n-th payload.
-std::size_t length_of(std::uint64_t number) { return 3 + number % 3; }
-std::string name_of_track(std::uint64_t number) {
-  return "a name that is too long to be stored anywhere but in the heap: " + std::to_string(number);
-}
-
 bool publish(Publisher<Track>& publisher, std::uint64_t number) {
   auto loan = publisher.loan();
   if (!loan) return false;
-  loan->name = name_of_track(number).c_str();
-  loan->numbers.push_back(number);
-  loan->numbers.reserve(number % 3 * 3000);  // more than the pages that are there
-  loan->numbers.resize(length_of(number));
-  loan->numbers.back() = number;
-  loan->notes[number] = "the newest";
-  loan->notes[number + 1] = name_of_track(number + 1).c_str();
-  loan->notes.erase(number);
+  fill(*loan, number);
   return publisher.publish(std::move(loan)) == number;
 }
 
-bool is_whole(const Sample<Track>& track) {
-  const std::uint64_t number = track.sequence();
-  return std::string(track->name.c_str()) == name_of_track(number) &&
-         track->numbers.size() == length_of(number) && track->numbers.front() == number &&
-         track->numbers.back() == number && track->notes.size() == 1 &&
-         std::string(track->notes.at(number + 1).c_str()) == name_of_track(number + 1);
-}
+bool is_whole(const Sample<Track>& track) { return is_whole(*track, track.sequence()); }
 
 struct ContainersKilled : Survivors<> {
   void come() override { survivor.emplace(*node, kService, SubscriberOptions{.max_borrowed = 2}); }

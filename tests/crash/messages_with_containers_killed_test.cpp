@@ -7,11 +7,10 @@
 
 #include <chrono>
 #include <crash/survivors.hpp>
+#include <crash/track.hpp>
 #include <cstdint>
 #include <optional>
-#include <sluice/containers.hpp>
 #include <sluice/sluice.hpp>
-#include <string>
 #include <utility>
 
 namespace sluice {
@@ -21,35 +20,6 @@ using namespace std::chrono_literals;
 
 constexpr const char* kService = "tracks";
 constexpr std::uint64_t kHeap = std::uint64_t{1} << 20;
-
-struct Track {
-  explicit Track(Allocator<> a) : name{a}, numbers{a}, notes{a} {}
-  ~Track() { ++destroyed; }
-
-  String name;
-  Vector<std::uint64_t> numbers;
-  Map<std::uint64_t, String> notes;
-  static inline int destroyed = 0;  // by this process
-};
-
-std::string name_of_track(std::uint64_t number) {
-  return "a name that is too long to be stored anywhere but in the heap: " + std::to_string(number);
-}
-
-void fill(Track& track, std::uint64_t number) {
-  track.name = name_of_track(number).c_str();
-  track.numbers.push_back(number);
-  track.numbers.reserve(number % 3 * 3000);  // more than the pages that are there
-  track.numbers.resize(3 + number % 3);
-  track.notes[number] = "the newest";
-  track.notes[number + 1] = name_of_track(number + 1).c_str();
-  track.notes.erase(number);
-}
-bool is_whole(const Track& track) {
-  const std::uint64_t number = track.numbers.empty() ? 0 : track.numbers[0];
-  return track.name == name_of_track(number).c_str() && track.numbers.size() == 3 + number % 3 &&
-         track.notes.size() == 1 && track.notes.at(number + 1) == name_of_track(number + 1).c_str();
-}
 
 struct RequestsWithContainersKilled : Survivors<> {
   static constexpr ClientOptions kOptions{.max_pending = 2, .heap_bytes = kHeap};

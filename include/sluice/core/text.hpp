@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
 
@@ -23,5 +24,8 @@ struct Character {
 /// `text` with each byte of a faulty character as `\x1b`. Not made to be read back: a backslash
 /// stays as it is.
 [[nodiscard]] std::string escaped(std::string_view text);
+
+/// The first three, as in "a, b, c and 4 more".
+[[nodiscard]] std::string first_few(const std::vector<std::string>& texts);
 
 }  // namespace sluice

@@ -80,4 +80,7 @@ class NodeState {
   mutable Memberships memberships_;
 };
 
+/// Whether something can be made with `node`. Errors: closed (null: it was moved from), forked.
+[[nodiscard]] Result<void> check_usable(const std::shared_ptr<const NodeState>& node);
+
 }  // namespace sluice
